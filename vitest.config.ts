@@ -26,6 +26,8 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
       include: [`test/${name}/**/*.test.ts`],
       exclude: ['**/node_modules/**', '**/fixtures/**', ...ownServerTests],
       environment: 'node',
+      // So that a child started as `node --import tsx file.ts` finds the same modules under the same names.
+      env: { TSX_TSCONFIG_PATH: fileURLToPath(new URL('./test/tsconfig.json', import.meta.url)) },
       pool: 'forks',
       maxWorkers,
       sequence: { groupOrder: group },
