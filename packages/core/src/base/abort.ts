@@ -2,6 +2,7 @@
  * Being told when a caller's `AbortSignal` aborts, with one listener for each distinct signal however many calls wait
  * on it: a service may pass one signal to all its calls for as long as it lives. Called by whatever waits.
  */
+import { callSafely } from './safely.js';
 
 type Callbacks = Set<{ readonly run: () => void }>;
 
@@ -34,7 +35,8 @@ function subscribe(signal: AbortSignal): Subscription {
     subscriptions.delete(signal);
     for (const entry of callbacks) {
       callbacks.delete(entry);
-      runSafely(entry.run);
+      // The callbacks settle promises of ours, and there is nobody here who could be told of a failure.
+      callSafely(entry.run, () => {});
     }
   };
   const subscription = { callbacks, listener };
@@ -46,12 +48,4 @@ function subscribe(signal: AbortSignal): Subscription {
 function unsubscribe(signal: AbortSignal, { listener }: Subscription): void {
   signal.removeEventListener('abort', listener);
   subscriptions.delete(signal);
-}
-
-function runSafely(callback: () => void): void {
-  try {
-    callback();
-  } catch {
-    // The callbacks settle promises of ours, and there is nobody here who could be told.
-  }
 }
