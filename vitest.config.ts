@@ -45,6 +45,7 @@ export default defineConfig({
     teardownTimeout: 10_000,
     reporters: ['default', './test/support/tally-reporter.ts'],
     projects: [
+      project('package', 0, 2),
       project('tidy', 0, 2),
       project('unit', 0, 2),
       project('simulation', 0, 2),
