@@ -420,6 +420,8 @@ function show(value: unknown): string {
 
 /** The known name that a misspelt one most likely means; null where none is near. */
 function nearestName(name: string): string | null {
+  const begun = name.length < 4 ? undefined : KNOWN.find((known) => known.toLowerCase().startsWith(name.toLowerCase()));
+  if (begun !== undefined) return begun;
   const ranked = KNOWN.map((known) => ({ known, distance: editDistance(name.toLowerCase(), known.toLowerCase()) }));
   ranked.sort((a, b) => a.distance - b.distance);
   const [best] = ranked;

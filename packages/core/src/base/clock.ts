@@ -35,9 +35,12 @@ export interface TimeSources {
   readonly uptimeRoundingMS: number;
 }
 
-/** `os.uptime()` comes from `/proc/uptime` in hundredths of a second on Linux, elsewhere it may be whole seconds. */
+/**
+ * `os.uptime()` comes from `/proc/uptime` in hundredths of a second on Linux. Elsewhere it may be a difference of whole
+ * seconds, which is coarse against a short lease; but on macOS and Windows `hrtime` counts suspension by itself.
+ */
 const LINUX_ROUNDING_MS = 10;
-const OTHER_ROUNDING_MS = 1000;
+const OTHER_ROUNDING_MS = 2_000;
 /** The longest delay a timer of the runtime can have; a longer one would fire at once. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 /** For how long, awake, a look at the uptime may be relied on. */
@@ -55,8 +58,8 @@ const WALL_TOLERANCE_MS = 2;
  * cost a look too many, or hide a suspension for 5 ms of running time after it, which is well inside the margin that
  * local deadlines have. It never makes time.
  *
- * What rounding alone may explain is not counted, so time does not jump where nothing was suspended; a suspension is
- * counted short by one rounding at most, once and not each time.
+ * What rounding alone may explain is not counted, so time does not jump where nothing was suspended. In return all
+ * suspensions together are counted short by two roundings at most: 20 ms on Linux.
  */
 export function monotonicMS(sources: TimeSources): () => number {
   const { hrtime, uptime, wallMS, uptimeRoundingMS } = sources;
