@@ -1,0 +1,100 @@
+/**
+ * Sending until acknowledged: the only place that sends again, waits between tries and gives up. Every write of the
+ * protocol may be sent twice, so an unknown outcome is resolved by sending the same write again and reading its answer.
+ */
+import type { Clock, Timer } from '../base/clock.js';
+import type { Random } from '../base/random.js';
+import { LockError } from '../errors.js';
+
+/** The session that a command belonged to is lost or ended: whatever was being sent is void. Never reaches a caller. */
+export class SessionGone extends Error {}
+
+/** What an attempt ends with: something that can go, and then calls back at once. */
+export interface Lifetime {
+  readonly gone: boolean;
+  /** Calls back once when gone; the result takes the callback back. */
+  onGone(callback: () => void): () => void;
+}
+
+/** What sending needs of its surroundings. */
+export interface AttemptContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** After how long an answer is no longer waited for, and the command sent again. */
+  readonly attemptTimeoutMS: number;
+  /** Told of every failed try. */
+  onFailure(error: unknown): void;
+}
+
+const BACKOFF_MIN_MS = 20;
+const BACKOFF_MAX_MS = 1_000;
+
+/** Whether sending again may help. Anything that is not one of our errors is a fault of ours or of the driver: it may. */
+export function mayPass(error: unknown): boolean {
+  return !(error instanceof LockError) || error.code === 'LOCK_UNAVAILABLE' || error.code === 'LOCK_OUTCOME_UNKNOWN';
+}
+
+/** Sends until acknowledged. Rejects with `SessionGone`, or with an error for which `giveUp` says so. */
+export async function untilAcknowledged<T>(
+  context: AttemptContext,
+  lifetime: Lifetime,
+  send: () => Promise<T>,
+  giveUp: (error: unknown, triesCount: number) => boolean = (error) => !mayPass(error),
+): Promise<T> {
+  for (let triesCount = 1; ; triesCount += 1) {
+    if (lifetime.gone) throw new SessionGone();
+    try {
+      return await bounded(context, lifetime, send);
+    } catch (error) {
+      if (error instanceof SessionGone) throw error;
+      context.onFailure(error);
+      if (giveUp(error, triesCount)) throw error;
+    }
+    await pause(context, lifetime, backoffMS(context.random, triesCount));
+  }
+}
+
+/** How long to wait before the next try: doubled each time up to a second, half of it by chance. */
+export function backoffMS(random: Random, triesCount: number): number {
+  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(triesCount, 10));
+  return ceiling * (0.5 + random.fraction() / 2);
+}
+
+/** Waits, at most until the lifetime is over. Never rejects. */
+export function pause(context: { readonly clock: Clock }, lifetime: Lifetime, delayMS: number): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = lifetime.onGone(() => {
+      timer.cancel();
+      resolve();
+    });
+    const timer: Timer = context.clock.setTimer(() => {
+      stop();
+      resolve();
+    }, delayMS);
+    if (lifetime.gone) {
+      timer.cancel();
+      resolve();
+    }
+  });
+}
+
+class AttemptTimeout extends Error {
+  override readonly message = 'No answer in time; sending again.';
+}
+
+/** One try: its answer, or `SessionGone`, or a time-out; whatever comes after that is dropped. */
+function bounded<T>(context: AttemptContext, lifetime: Lifetime, send: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void): void => {
+      stop();
+      timer.cancel();
+      act();
+    };
+    const stop = lifetime.onGone(() => settle(() => reject(new SessionGone())));
+    const timer = context.clock.setTimer(() => settle(() => reject(new AttemptTimeout())), context.attemptTimeoutMS);
+    send().then(
+      (answer) => settle(() => resolve(answer)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
+}

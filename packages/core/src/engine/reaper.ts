@@ -1,0 +1,98 @@
+/**
+ * The reaper: declares dead what is dead, and passes on what the dead held. Every step may be done by several processes
+ * at once and again from the start; only the server's own answer convicts. Called by the patrol, and by the engine for
+ * its own lost session.
+ */
+import type { LockStore } from '../ports.js';
+import { formatGrant } from '../protocol/grant.js';
+import { isConvicted } from '../protocol/lease.js';
+import { grantAfter, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
+import { type AttemptContext, type Lifetime, untilAcknowledged } from './attempt.js';
+
+export interface ReaperHost {
+  readonly store: LockStore;
+  readonly attempts: AttemptContext;
+  readonly leaseDurationMS: number;
+  readonly clockSkewMS: number;
+  readonly runMaxCount: number;
+  /** Whether somebody here waits for it: such locks are passed on first. */
+  awaits(key: string): boolean;
+  /** A grant that this process wrote: it may be one of its own. */
+  onGranted(key: string, grant: string): void;
+  onReaped(session: string, locksCount: number): void;
+}
+
+/** How often a take-over reads again because others kept arriving; the next patrol goes on. */
+const TAKE_OVER_TRIES_MAX = 8;
+/** How many locks of one dead session are passed on side by side. */
+const TAKE_OVERS_AT_ONCE = 16;
+
+export class Reaper {
+  readonly #host: ReaperHost;
+
+  constructor(host: ReaperHost) {
+    this.#host = host;
+  }
+
+  /** REAP and what follows. Resolves with how long to wait before asking again; 0: it is dead and buried. */
+  async reap(session: string, unchangedBeats: number | undefined, lifetime: Lifetime): Promise<number> {
+    const { store, clockSkewMS, leaseDurationMS: leaseMS } = this.#host;
+    const request = { session, clockSkewMS, leaseMS, ...(unchangedBeats !== undefined && { unchangedBeats }) };
+    const answer = await untilAcknowledged(this.#host.attempts, lifetime, () => store.reapSession(request));
+    if (!isConvicted(answer)) return Math.max(1, answer.remainingMS);
+    await this.bury(session, lifetime);
+    return 0;
+  }
+
+  /** Deletes the tickets of a convicted session and takes over every lock it holds. */
+  async bury(session: string, lifetime: Lifetime): Promise<void> {
+    const { store } = this.#host;
+    await untilAcknowledged(this.#host.attempts, lifetime, () => store.deleteTicketsOf({ session }));
+    const grants = await untilAcknowledged(this.#host.attempts, lifetime, () => store.readGrantsOf({ session }));
+    const waiting = grants.filter(({ key }) => this.#host.awaits(key));
+    const others = grants.filter(({ key }) => !this.#host.awaits(key));
+    const queue = [...waiting, ...others].values();
+    const passOn = async (): Promise<void> => {
+      for (const { key, grant } of queue) await this.#takeOver(session, key, grant, lifetime);
+    };
+    await Promise.all(Array.from({ length: TAKE_OVERS_AT_ONCE }, passOn));
+    this.#host.onReaped(session, grants.length);
+  }
+
+  async #takeOver(session: string, key: string, grant: string, lifetime: Lifetime): Promise<void> {
+    for (let tries = 0; tries < TAKE_OVER_TRIES_MAX; tries += 1) {
+      const done = await untilAcknowledged(this.#host.attempts, lifetime, () => this.#passOn(session, key, grant));
+      if (done) return;
+    }
+  }
+
+  /** PREFETCH, then HANDOFF or VACATE on that exact grant. false: somebody arrived meanwhile. */
+  async #passOn(session: string, key: string, grant: string): Promise<boolean> {
+    const { store, runMaxCount } = this.#host;
+    const withoutSessions = [session];
+    const view = await store.readQueue({ key, withoutTickets: [], withoutSessions, limit: HEAD_LIMIT });
+    if (view.lock?.grant !== grant) return true;
+    const run = headRun(view.head, runMaxCount);
+    if (run !== null) {
+      const { next, fence } = handoffTo(grant, view.lock.fence, run);
+      if (await store.handoff({ key, grant, next, fence })) this.#host.onGranted(key, next);
+      return true;
+    }
+    const reply = await store.vacate({ key, grant, arrivals: view.lock.arrivals, withoutSessions });
+    const outcome = vacateOutcome(grant, reply);
+    if (outcome.kind === 'granted') this.#host.onGranted(key, outcome.grant);
+    return outcome.kind !== 'refused';
+  }
+
+  /** RESCUE: a vacant (or absent) lock with somebody in its queue goes to the head, whoever that is. */
+  async rescue(key: string, lifetime: Lifetime): Promise<void> {
+    const { store, runMaxCount } = this.#host;
+    await untilAcknowledged(this.#host.attempts, lifetime, async () => {
+      const view = await store.readQueue({ key, withoutTickets: [], withoutSessions: [], limit: HEAD_LIMIT });
+      const run = headRun(view.head, runMaxCount);
+      if (run === null || (view.lock !== null && view.lock.grant !== null)) return;
+      const rescued = await store.rescue({ key, fence: view.lock?.fence ?? null, ...run });
+      if (rescued && view.lock !== null) this.#host.onGranted(key, formatGrant(grantAfter(view.lock.fence, run)));
+    });
+  }
+}

@@ -1,0 +1,601 @@
+/**
+ * The queue of one resource in this process: callers that wait, the tickets sent for them, and the run that is held.
+ * It does one thing at a time with the lock document (an arrival, or a release, never both: rule 2), and every grant,
+ * whoever reports it, comes through one door, `receive`. It is called by the engine, the patrol and its own holds.
+ */
+import type { Clock } from '../base/clock.js';
+import { type LockLostError, LockNewerVersionError, LockOutcomeUnknownError } from '../errors.js';
+import type { AwaitedLock, LockStore } from '../ports.js';
+import type { LockState } from '../protocol/documents.js';
+import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
+import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
+import { type AttemptContext, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
+import { Hold, type HoldOwner } from './hold.js';
+import type { AcquireRequest } from './request.js';
+import { HeldRun, type Slot, type Successors } from './run.js';
+import type { Session } from './session.js';
+import { Ticket } from './ticket.js';
+import type { Waiter } from './waiter.js';
+
+/** How many tickets one ARRIVE may write; what is over goes with the next. */
+const ARRIVE_TICKETS_MAX = 100;
+
+/** What happened, for events and logs. */
+export interface QueueReport {
+  waiting(request: AcquireRequest): void;
+  granted(hold: Hold, waiter: Waiter): void;
+  released(hold: Hold): void;
+  lost(hold: Hold, error: LockLostError): void;
+  failed(error: unknown, request?: AcquireRequest): void;
+}
+
+/** What the queue needs of the client it belongs to. */
+export interface QueueHost {
+  readonly clock: Clock;
+  readonly store: LockStore;
+  readonly attempts: AttemptContext;
+  readonly report: QueueReport;
+  readonly runMaxCount: number;
+  readonly leaseDurationMS: number;
+  /** The session that is alive now; null: there is none. */
+  readonly session: Session | null;
+  /** That session, or a new one. Rejects where none can be had. */
+  openSession(): Promise<Session>;
+  /** Has the stream open before a ticket is sent. Rejects where it cannot be. */
+  openFeed(session: Session): Promise<void>;
+  /** The next instant in the order of this client's reads and grants. */
+  nextOrder(): number;
+  /** Deletes tickets of this session; resolves when acknowledged, or the session is gone. Never rejects. */
+  deleteTickets(session: Session, numbers: readonly number[]): Promise<void>;
+  /** A ticket that was sent more than once: once more, a lease later. */
+  deleteTicketLater(session: Session, n: number): void;
+  /** Someone else holds it: look who, at once. */
+  patrolSoon(key: string): void;
+  /** An arrival may have been granted although nobody waits for it any more. */
+  auditSoon(): void;
+  /** Waits before another try for a session. */
+  backOff(triesCount: number): Promise<void>;
+  /** There is nothing left here. */
+  retire(queue: ResourceQueue): void;
+}
+
+export class ResourceQueue implements HoldOwner {
+  readonly key: string;
+  /** The last token that came through the door. */
+  handledToken: number;
+  readonly #host: QueueHost;
+  #pending: Waiter[] = [];
+  readonly #tickets = new Map<number, Ticket>();
+  readonly #unmarked = new Set<Ticket>();
+  #run: HeldRun | null = null;
+  #working = false;
+  #born: number | null = null;
+  #holder: Grant | null = null;
+  readonly #deletions = new Set<Promise<void>>();
+  #sessionTriesCount = 0;
+
+  constructor(key: string, handledToken: number, host: QueueHost) {
+    this.key = key;
+    this.handledToken = handledToken;
+    this.#host = host;
+  }
+
+  /** Who holds the lock, as far as was read. */
+  get holder(): Grant | null {
+    return this.#run?.grant ?? this.#holder;
+  }
+
+  get run(): HeldRun | null {
+    return this.#run;
+  }
+
+  /** Whether someone here waits for something that others do. */
+  get awaiting(): boolean {
+    for (const ticket of this.#tickets.values()) if (ticket.kind === 'arrive' && ticket.open) return true;
+    return false;
+  }
+
+  get idle(): boolean {
+    return !this.#working && !this.#occupied;
+  }
+
+  /** Whether someone here has the lock or is before whoever comes now. */
+  get #occupied(): boolean {
+    return this.#run !== null || this.#tickets.size > 0 || this.#dropSettled() > 0;
+  }
+
+  enqueue(waiter: Waiter): void {
+    if (waiter.mode === 'try' && this.#occupied) {
+      waiter.refuse();
+      return;
+    }
+    this.#pending.push(waiter);
+    this.#work();
+  }
+
+  /** A waiter of this queue has left or was served elsewhere: its tickets may have nobody left. */
+  forget(waiter: Waiter): void {
+    let left = false;
+    for (const ticket of this.#tickets.values()) {
+      if (!ticket.waiters.includes(waiter) || ticket.open) continue;
+      this.#close(ticket);
+      left = true;
+    }
+    if (left && waiter.phase === 'left') this.#auditWhenDeleted();
+    this.#retireIfIdle();
+  }
+
+  // --- the door ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Every report of a grant to this session: a reply, a fact, the patrol, the audit. Drops what was handled; serves
+   * what is awaited; passes on what is not. `arrivals` is given where the queue is known to be empty behind it.
+   */
+  receive(text: string, arrivals?: number): void {
+    const session = this.#host.session;
+    const grant = parseGrant(text);
+    if (session === null || grant === null || grant.session !== session.id || !session.check()) return;
+    if (grant.firstToken <= this.handledToken) return;
+    this.handledToken = lastToken(grant);
+    this.#replaceRun();
+    const run = this.#startRun(session, text, grant);
+    if (arrivals === undefined) this.#prefetch(run);
+    else run.successors = Promise.resolve({ arrivals, next: null, readAt: this.#host.clock.nowMS() });
+    this.#serveNext(run);
+  }
+
+  /** A newer grant tells that the one before stands no more: released by us, or lost. */
+  #replaceRun(): void {
+    const run = this.#run;
+    if (run === null) return;
+    if (run.phase === 'serving') this.loseRun('another grant has followed it');
+    else this.#endRun(run, true);
+  }
+
+  #startRun(session: Session, text: string, grant: Grant): HeldRun {
+    const slots: Slot[] = [];
+    const served: number[] = [];
+    let token = grant.firstToken;
+    for (const { n, callers } of grant.tickets) {
+      const ticket = this.#tickets.get(n);
+      ticket?.waiters.forEach((waiter, index) => {
+        if (waiter.phase !== 'waiting') return;
+        waiter.enterRun();
+        slots.push({ waiter, token: token + index });
+      });
+      if (ticket === undefined) served.push(n);
+      token += callers;
+    }
+    const run = new HeldRun(session, text, grant, lastToken(grant), slots, this.#host.nextOrder());
+    this.#run = run;
+    if (served.length > 0) this.#delete(session, served);
+    for (const ticket of [...this.#tickets.values()]) if (!ticket.open) this.#close(ticket);
+    return run;
+  }
+
+  // --- serving ----------------------------------------------------------------------------------------------------
+
+  /** The next caller of the run, in memory; where there is none, the run is to be released. */
+  #serveNext(run: HeldRun): boolean {
+    const slot = run.nextSlot();
+    if (slot === null) {
+      run.phase = 'finished';
+      this.#work();
+      return false;
+    }
+    const { request } = slot.waiter;
+    const hold = new Hold(request, slot.token, this.#host.clock.nowMS(), run.session, this);
+    run.current = hold;
+    slot.waiter.grant(hold);
+    this.#host.report.granted(hold, slot.waiter);
+    return true;
+  }
+
+  async releaseHold(hold: Hold): Promise<boolean> {
+    const run = this.#run;
+    if (run === null || run.current !== hold) return false;
+    run.current = null;
+    if (run.session.check() && this.#serveNext(run)) {
+      this.#host.report.released(hold);
+      return true;
+    }
+    const released = await run.released;
+    if (released) this.#host.report.released(hold);
+    return released;
+  }
+
+  // --- losing -----------------------------------------------------------------------------------------------------
+
+  /** The run stands no more although we did not release it. Those of it who were not served wait again. */
+  loseRun(why: string, cause?: unknown): void {
+    const run = this.#run;
+    if (run === null) return;
+    const hold = run.current;
+    run.current = null;
+    this.#waitAgain(run.unserved());
+    this.#endRun(run, false);
+    this.#lose(hold, why, cause);
+    this.#work();
+  }
+
+  /** Everything starts over under a new session: holds are lost, waiting callers arrive again. */
+  loseSession(why: string): void {
+    const run = this.#run;
+    const hold = run?.current ?? null;
+    const waiting = new Set(run?.unserved() ?? []);
+    for (const ticket of this.#tickets.values())
+      for (const waiter of ticket.waiters) if (!waiter.settled) waiting.add(waiter);
+    this.#tickets.clear();
+    this.#unmarked.clear();
+    if (run !== null) {
+      run.current = null;
+      this.#endRun(run, false);
+    }
+    this.#waitAgain([...waiting]);
+    this.#lose(hold, why);
+    this.#work();
+  }
+
+  /** The client closes: holds are lost first, then released, so that nobody relies on them while others get them. */
+  close(reason: () => Error): void {
+    for (const waiter of this.#allWaiters()) waiter.leave(reason());
+    const run = this.#run;
+    if (run === null || run.phase !== 'serving') return;
+    const hold = run.current;
+    run.current = null;
+    run.phase = 'finished';
+    this.#lose(hold, 'the client was closed', reason());
+    this.#work();
+  }
+
+  #allWaiters(): Set<Waiter> {
+    const waiters = new Set([...(this.#run?.unserved() ?? []), ...this.#pending]);
+    for (const ticket of this.#tickets.values()) for (const waiter of ticket.waiters) waiters.add(waiter);
+    return waiters;
+  }
+
+  #lose(hold: Hold | null, why: string, cause?: unknown): void {
+    const error = hold?.lose(why, cause);
+    if (hold && error) this.#host.report.lost(hold, error);
+  }
+
+  #endRun(run: HeldRun, released: boolean): void {
+    run.end(released);
+    if (this.#run === run) this.#run = null;
+  }
+
+  /** Those that waited before keep their order among those that wait here. One that would only try was answered by nobody. */
+  #waitAgain(waiters: readonly Waiter[]): void {
+    for (const waiter of waiters) {
+      waiter.leaveRun();
+      if (waiter.mode === 'try') waiter.leave(outcomeUnknown(waiter.request));
+    }
+    const again = waiters.filter((waiter) => waiter.phase === 'waiting' && !this.#pending.includes(waiter));
+    this.#pending = [...again, ...this.#pending].sort((a, b) => a.order - b.order);
+  }
+
+  // --- one thing at a time ----------------------------------------------------------------------------------------
+
+  /** Starts the worker where it is not running. It begins after the current callers have all been heard. */
+  #work(): void {
+    if (this.#working) return;
+    this.#working = true;
+    void Promise.resolve().then(() => this.#workUntilIdle());
+  }
+
+  async #workUntilIdle(): Promise<void> {
+    for (;;) {
+      try {
+        if (!(await this.#step())) break;
+      } catch (error) {
+        // A lost session has put everything back already; anything else is a fault that must not stop the queue.
+        if (!(error instanceof SessionGone)) this.#host.report.failed(error);
+      }
+    }
+    this.#working = false;
+    this.#retireIfIdle();
+  }
+
+  /** One command at a time; a release goes before an arrival. false: nothing to do. */
+  async #step(): Promise<boolean> {
+    const run = this.#run;
+    if (run?.phase === 'finished') await this.#release(run);
+    else if (this.#unmarked.size > 0) await this.#markAgain();
+    else if (this.#dropSettled() > 0) await this.#arrive();
+    else return false;
+    return true;
+  }
+
+  #dropSettled(): number {
+    const waits = (waiter: Waiter): boolean => waiter.phase === 'waiting';
+    if (!this.#pending.every(waits)) this.#pending = this.#pending.filter(waits);
+    return this.#pending.length;
+  }
+
+  #retireIfIdle(): void {
+    if (this.idle) this.#host.retire(this);
+  }
+
+  // --- arriving ---------------------------------------------------------------------------------------------------
+
+  async #arrive(): Promise<void> {
+    const session = await this.#sessionToArriveIn();
+    if (session === null || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
+    if (this.#run === null && this.#tickets.size === 0) await this.#try(session);
+    else await this.#arriveInQueue(session);
+  }
+
+  /** null: there is none, and who cannot wait for one has been told. */
+  async #sessionToArriveIn(): Promise<Session | null> {
+    const alive = this.#host.session;
+    if (alive?.check()) return alive;
+    try {
+      const session = await this.#host.openSession();
+      this.#sessionTriesCount = 0;
+      return session;
+    } catch (error) {
+      if (!(error instanceof SessionGone)) this.#refuse(this.#pending, error);
+      this.#sessionTriesCount += 1;
+      if (this.#dropSettled() > 0) await this.#host.backOff(this.#sessionTriesCount);
+      return null;
+    }
+  }
+
+  /** An error for those that were not sent yet, and for all where trying again cannot help. */
+  #refuse(waiters: readonly Waiter[], error: unknown): void {
+    for (const waiter of [...waiters]) if (!waiter.arrivalSent || !mayPass(error)) waiter.leave(error);
+  }
+
+  async #try(session: Session): Promise<void> {
+    const ticket = this.#openTicket(session, this.#pending.splice(0, this.#host.runMaxCount), 'try');
+    const send = (): Promise<LockState> =>
+      this.#host.store.tryGrant({ key: this.key, session: session.id, ticket: ticket.ref });
+    const fresh = ticket.waiters.every((waiter) => !waiter.arrivalSent);
+    let reply: LockState;
+    try {
+      reply = await untilAcknowledged(this.#host.attempts, session, send, (error, triesCount) => {
+        return !mayPass(error) || (fresh && triesCount === 1 && isUnavailable(error));
+      });
+    } catch (error) {
+      if (error instanceof SessionGone) throw error;
+      this.#refuse(ticket.waiters, error);
+      return this.#waitAgain(ticket.waiters);
+    }
+    this.#born = reply.born;
+    this.#afterTry(session, ticket, reply);
+  }
+
+  /** Only a grant of this very ticket says that the queue was empty: nothing but a TRY grants its number. */
+  #afterTry(session: Session, ticket: Ticket, reply: LockState): void {
+    const grant = parseGrant(reply.grant);
+    const won = grant?.session === session.id && grant.tickets.some(({ n }) => n === ticket.n);
+    if (grant?.session === session.id) this.receive(formatGrant(grant), won ? arrivalsAtGrant(reply) : undefined);
+    const waiting = ticket.waiters.filter((waiter) => waiter.phase === 'waiting');
+    if (grant === null) this.#refuse(waiting, unreadableGrant(this.key));
+    if (grant !== null && grant.session !== session.id) this.#holder = grant;
+    if (waiting.length === 0) return;
+    for (const waiter of waiting) if (waiter.mode === 'try') waiter.refuse();
+    this.#waitAgain(waiting.filter((waiter) => waiter.phase === 'waiting'));
+    if (this.#pending.length > 0) this.#host.patrolSoon(this.key);
+  }
+
+  async #arriveInQueue(session: Session): Promise<void> {
+    try {
+      await this.#host.openFeed(session);
+    } catch (error) {
+      if (error instanceof SessionGone) throw error;
+      this.#refuse(this.#pending, error);
+      return this.#host.backOff(1);
+    }
+    if (session.gone || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
+    const waiters = this.#pending.splice(0, this.#host.runMaxCount * ARRIVE_TICKETS_MAX);
+    for (const waiter of waiters) this.#announce(waiter);
+    const tickets = chunk(waiters, this.#host.runMaxCount).map((some) => this.#openTicket(session, some, 'arrive'));
+    await this.#send(session, tickets);
+  }
+
+  #announce(waiter: Waiter): void {
+    if (waiter.arrivalSent) return;
+    waiter.arrivalSent = true;
+    this.#host.report.waiting(waiter.request);
+  }
+
+  /** ARRIVE. Tickets that nobody waits for any more when it is acknowledged are deleted then, not before. */
+  async #send(session: Session, tickets: readonly Ticket[]): Promise<void> {
+    let triesCount = 0;
+    const send = (): Promise<void> => {
+      triesCount += 1;
+      if (triesCount > 1) for (const ticket of tickets) ticket.resent = true;
+      return this.#host.store.arrive({ key: this.key, session: session.id, tickets: tickets.map(({ ref }) => ref) });
+    };
+    try {
+      await untilAcknowledged(this.#host.attempts, session, send);
+    } catch (error) {
+      if (error instanceof SessionGone) throw error;
+      for (const { waiters } of tickets) this.#refuse(waiters, error);
+    }
+    if (!session.gone) this.#arrived(session, tickets);
+  }
+
+  #arrived(session: Session, tickets: readonly Ticket[]): void {
+    const order = this.#host.nextOrder();
+    const closed = tickets.filter((ticket) => !this.#tickets.has(ticket.n));
+    for (const ticket of tickets) {
+      ticket.arrivedOrder = order;
+      if (ticket.resent) this.#host.deleteTicketLater(session, ticket.n);
+    }
+    if (closed.length === 0) return;
+    this.#delete(
+      session,
+      closed.map(({ n }) => n),
+    );
+    if (closed.some(({ waiters }) => waiters.some((waiter) => waiter.phase === 'left'))) this.#auditWhenDeleted();
+  }
+
+  /** The lock document was made anew since these arrived: its count lacks them. */
+  async #markAgain(): Promise<void> {
+    const session = this.#host.session;
+    const tickets = [...this.#unmarked].filter((ticket) => this.#tickets.has(ticket.n));
+    this.#unmarked.clear();
+    if (session === null || tickets.length === 0) return;
+    for (const ticket of tickets) ticket.arrivedOrder = null;
+    await this.#send(session, tickets);
+  }
+
+  #openTicket(session: Session, waiters: readonly Waiter[], kind: 'try' | 'arrive'): Ticket {
+    const ticket = new Ticket(session.nextTicket(), waiters, kind, this.#born);
+    this.#tickets.set(ticket.n, ticket);
+    return ticket;
+  }
+
+  #close(ticket: Ticket): void {
+    this.#tickets.delete(ticket.n);
+    this.#unmarked.delete(ticket);
+    const session = this.#host.session;
+    if (session !== null && ticket.kind === 'arrive' && ticket.arrivedOrder !== null) this.#delete(session, [ticket.n]);
+  }
+
+  #delete(session: Session, numbers: readonly number[]): void {
+    const deletion = this.#host.deleteTickets(session, numbers).finally(() => this.#deletions.delete(deletion));
+    this.#deletions.add(deletion);
+  }
+
+  #auditWhenDeleted(): void {
+    void Promise.all(this.#deletions).then(() => this.#host.auditSoon());
+  }
+
+  // --- releasing --------------------------------------------------------------------------------------------------
+
+  /** HANDOFF or VACATE, until the grant stands no more. Its tickets are gone before: no PREFETCH shall find them. */
+  async #release(run: HeldRun): Promise<void> {
+    while (this.#run === run) {
+      await Promise.all(this.#deletions);
+      const { arrivals, next } = await this.#successorsOf(run);
+      if (this.#run !== run) return;
+      if (next === null) await this.#vacate(run, arrivals);
+      else await this.#handOff(run, handoffTo(run.text, run.fence, next));
+    }
+  }
+
+  async #handOff(run: HeldRun, { next, fence }: { next: string; fence: number }): Promise<void> {
+    const { key } = this;
+    await this.#untilDone(run, () => this.#host.store.handoff({ key, grant: run.text, next, fence }));
+    this.#released(run, next);
+  }
+
+  async #vacate(run: HeldRun, arrivals: number): Promise<void> {
+    const { key } = this;
+    const request = { key, grant: run.text, arrivals, withoutSessions: [] };
+    const reply = await this.#untilDone(run, () => this.#host.store.vacate(request));
+    const outcome = vacateOutcome(run.text, reply);
+    if (outcome.kind === 'refused') run.successors = null;
+    else this.#released(run, outcome.kind === 'granted' ? outcome.grant : null);
+  }
+
+  /** The grant stands no more; what followed it may be ours again. */
+  #released(run: HeldRun, next: string | null): void {
+    if (this.#run !== run) return;
+    this.#endRun(run, true);
+    if (next !== null) this.#noteGrant(next);
+  }
+
+  /** A release has no error that ends it but the end of the session: nobody else could release. */
+  #untilDone<T>(run: HeldRun, send: () => Promise<T>): Promise<T> {
+    return untilAcknowledged(this.#host.attempts, run.session, send, () => false);
+  }
+
+  /** What follows the run: as prefetched, or read now where that is missing, failed or older than a lease. */
+  async #successorsOf(run: HeldRun): Promise<Successors> {
+    const known = await run.successors?.catch(() => null);
+    if (known && this.#host.clock.nowMS() - known.readAt < this.#host.leaseDurationMS) return known;
+    if (this.#run !== run) throw new SessionGone();
+    return this.#prefetch(run);
+  }
+
+  #prefetch(run: HeldRun): Promise<Successors> {
+    const reading = this.#untilDone(run, () => this.#readSuccessors(run));
+    reading.catch(() => {});
+    run.successors = reading;
+    return reading;
+  }
+
+  async #readSuccessors(run: HeldRun): Promise<Successors> {
+    const { grant, session } = run;
+    const view = await this.#host.store.readQueue({
+      key: this.key,
+      withoutTickets: grant.tickets.map(({ n }) => ticketId(session.id, n)),
+      withoutSessions: [],
+      limit: HEAD_LIMIT,
+    });
+    const next = headRun(view.head, this.#host.runMaxCount);
+    return { arrivals: view.lock?.arrivals ?? 0, next, readAt: this.#host.clock.nowMS() };
+  }
+
+  // --- what the patrol saw ----------------------------------------------------------------------------------------
+
+  /** The `_id`s of tickets that arrived before a read and are still awaited: the read must find them. */
+  arrivedTickets(): Ticket[] {
+    return [...this.#tickets.values()].filter(
+      (ticket) => ticket.kind === 'arrive' && ticket.arrivedOrder !== null && ticket.open,
+    );
+  }
+
+  /** A grant somebody else was told of, or we wrote: ours comes through the door. */
+  #noteGrant(text: string): void {
+    const grant = parseGrant(text);
+    if (grant === null) return;
+    if (grant.session === this.#host.session?.id) this.receive(text);
+    else this.#holder = grant;
+  }
+
+  /** The lock document as the patrol read it after `readOrder`, and which of the tickets asked for it did not find. */
+  review(seen: AwaitedLock | null, missing: readonly Ticket[], readOrder: number): void {
+    if (seen?.lock.grant) this.#noteGrant(seen.lock.grant);
+    const gone = missing.filter(
+      (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
+    );
+    for (const ticket of gone) this.#arriveAnew(ticket);
+    if (seen !== null) this.#compareBorn(seen.lock.born, readOrder);
+    this.#work();
+  }
+
+  /** Its document is gone and it was not granted: its waiters take a new number; a grant to the old one still counts. */
+  #arriveAnew(ticket: Ticket): void {
+    ticket.arrivedOrder = null;
+    const elsewhere = new Set(
+      [...this.#tickets.values()].filter((other) => other.n > ticket.n).flatMap(({ waiters }) => waiters),
+    );
+    this.#waitAgain(ticket.waiters.filter((waiter) => waiter.phase === 'waiting' && !elsewhere.has(waiter)));
+  }
+
+  #compareBorn(born: number, readOrder: number): void {
+    this.#born = born;
+    for (const ticket of this.arrivedTickets()) {
+      if (ticket.born === born || ticket.arrivedOrder === null || ticket.arrivedOrder >= readOrder) continue;
+      ticket.born = born;
+      this.#unmarked.add(ticket);
+    }
+  }
+
+  /** The documents of this key cannot be read: whoever waits is told. */
+  refuseAll(error: unknown): void {
+    for (const waiter of this.#allWaiters()) waiter.leave(error);
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'LOCK_UNAVAILABLE';
+}
+
+function outcomeUnknown({ resource, id }: AcquireRequest): LockOutcomeUnknownError {
+  return new LockOutcomeUnknownError(
+    'The session was lost before the server answered whether the lock was granted. Nothing is held by this call.',
+    { resource, id },
+  );
+}
+
+function unreadableGrant(key: string): LockNewerVersionError {
+  return new LockNewerVersionError(
+    `The lock document ${JSON.stringify(key)} has a grant that this version cannot read: it was written by a newer version or another tool.`,
+  );
+}

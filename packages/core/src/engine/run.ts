@@ -1,0 +1,79 @@
+/**
+ * The run as this process holds it: the grant that stands, the waiters it serves one after the other, and what was
+ * read of the queue behind it. The resource queue moves it; it does nothing by itself.
+ */
+import type { Grant } from '../protocol/grant.js';
+import type { Run } from '../protocol/transitions.js';
+import type { Hold } from './hold.js';
+import type { Session } from './session.js';
+import type { Waiter } from './waiter.js';
+
+/** How a run moves: serving → finished (nobody left to serve) → over (released, or not ours any more). */
+export type RunPhase = 'serving' | 'finished' | 'over';
+
+/** One waiter of a run and the fencing token that is its own. */
+export interface Slot {
+  readonly waiter: Waiter;
+  readonly token: number;
+}
+
+/** What was read of the queue behind a run. */
+export interface Successors {
+  /** `arrivals` as of the read: VACATE is conditional on it. */
+  readonly arrivals: number;
+  /** null: nobody waits. */
+  readonly next: Run | null;
+  readonly readAt: number;
+}
+
+export class HeldRun {
+  readonly session: Session;
+  /** The stored text: conditions compare it whole. */
+  readonly text: string;
+  readonly grant: Grant;
+  /** The last token of the run. */
+  readonly fence: number;
+  /** When it began, in the order in which this client's reads and grants happen: tells which audits can judge it. */
+  readonly order: number;
+  phase: RunPhase = 'serving';
+  current: Hold | null = null;
+  /** Sent as soon as the run starts; null when it must be read (again). */
+  successors: Promise<Successors> | null = null;
+  readonly #slots: Slot[];
+  #served = 0;
+  #settle!: (released: boolean) => void;
+  /** Whether it was released: true also when the release found the grant gone. */
+  readonly released: Promise<boolean>;
+
+  constructor(session: Session, text: string, grant: Grant, fence: number, slots: Slot[], order: number) {
+    this.session = session;
+    this.text = text;
+    this.grant = grant;
+    this.fence = fence;
+    this.order = order;
+    this.#slots = slots;
+    this.released = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** The next waiter that still waits for its turn. */
+  nextSlot(): Slot | null {
+    for (;;) {
+      const slot = this.#slots[this.#served];
+      if (slot === undefined) return null;
+      this.#served += 1;
+      if (slot.waiter.phase === 'running') return slot;
+    }
+  }
+
+  /** The waiters whose turn has not come. */
+  unserved(): Waiter[] {
+    return this.#slots.slice(this.#served).flatMap(({ waiter }) => (waiter.phase === 'running' ? [waiter] : []));
+  }
+
+  end(released: boolean): void {
+    this.phase = 'over';
+    this.#settle(released);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Deletes tickets of the current session: what is asked for in one turn goes in one command, and a ticket that was sent
+ * more than once is deleted once more a lease later, when no copy of it can still be on its way (A6).
+ */
+import type { Timer } from '../base/clock.js';
+import type { LockStore } from '../ports.js';
+import { ticketId } from '../protocol/grant.js';
+import { type AttemptContext, untilAcknowledged } from './attempt.js';
+import type { Session } from './session.js';
+
+interface Batch {
+  readonly session: Session;
+  readonly numbers: Set<number>;
+  readonly done: Promise<void>;
+}
+
+export class TicketDeleter {
+  readonly #store: LockStore;
+  readonly #attempts: AttemptContext;
+  readonly #leaseDurationMS: number;
+  readonly #onRest: () => void;
+  #batch: Batch | null = null;
+  #underWayCount = 0;
+  readonly #later = new Set<Timer>();
+
+  constructor(store: LockStore, attempts: AttemptContext, leaseDurationMS: number, onRest: () => void) {
+    this.#store = store;
+    this.#attempts = attempts;
+    this.#leaseDurationMS = leaseDurationMS;
+    this.#onRest = onRest;
+  }
+
+  /** Whether nothing is under way. */
+  get quiet(): boolean {
+    return this.#underWayCount === 0;
+  }
+
+  /** Whether nothing is due later either. */
+  get idle(): boolean {
+    return this.quiet && this.#later.size === 0;
+  }
+
+  /** Resolves when acknowledged, or the session is gone: then others remove them. Never rejects. */
+  delete(session: Session, numbers: readonly number[]): Promise<void> {
+    if (this.#batch === null || this.#batch.session !== session) this.#batch = this.#open(session);
+    for (const n of numbers) this.#batch.numbers.add(n);
+    return this.#batch.done;
+  }
+
+  /** Once more, a lease from now. */
+  deleteLater(session: Session, n: number): void {
+    const timer = this.#attempts.clock.setTimer(() => {
+      stop();
+      this.#later.delete(timer);
+      void this.delete(session, [n]);
+    }, this.#leaseDurationMS);
+    const stop = session.onGone(() => {
+      timer.cancel();
+      this.#later.delete(timer);
+    });
+    this.#later.add(timer);
+  }
+
+  #open(session: Session): Batch {
+    const numbers = new Set<number>();
+    this.#underWayCount += 1;
+    const done = Promise.resolve().then(() => this.#send(session, numbers));
+    return { session, numbers, done };
+  }
+
+  async #send(session: Session, numbers: ReadonlySet<number>): Promise<void> {
+    this.#batch = null;
+    const ids = [...numbers].map((n) => ticketId(session.id, n));
+    try {
+      await untilAcknowledged(
+        this.#attempts,
+        session,
+        () => this.#store.deleteTickets({ ids }),
+        () => false,
+      );
+    } catch {
+      // The session is gone: whoever meets its tickets removes them.
+    }
+    this.#underWayCount -= 1;
+    if (this.quiet) this.#onRest();
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The ticket as this process knows it: a number that stands for some waiters in one TRY or one ARRIVE. It is open from
+ * before it is sent until none of its waiters waits for it any more.
+ */
+import type { TicketRef } from '../protocol/grant.js';
+import type { Waiter } from './waiter.js';
+
+export class Ticket {
+  readonly n: number;
+  /** Frozen when it is first sent: tokens are counted by it. */
+  readonly waiters: readonly Waiter[];
+  /** A `try` ticket has no document. */
+  readonly kind: 'try' | 'arrive';
+  /** `born` of the lock document, as known from a reply before it was sent; null: not known. */
+  born: number | null;
+  /** When its arrival was acknowledged, in the client's order of reads; null: not yet. */
+  arrivedOrder: number | null = null;
+  /** Whether it was sent more than once: a copy may still be on its way. */
+  resent = false;
+
+  constructor(n: number, waiters: readonly Waiter[], kind: 'try' | 'arrive', born: number | null) {
+    this.n = n;
+    this.waiters = waiters;
+    this.kind = kind;
+    this.born = born;
+  }
+
+  get ref(): TicketRef {
+    return { n: this.n, callers: this.waiters.length };
+  }
+
+  /** Whether a grant to it would be a delivery. */
+  get open(): boolean {
+    return this.waiters.some((waiter) => waiter.phase === 'waiting');
+  }
+}
