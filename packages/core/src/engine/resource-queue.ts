@@ -139,7 +139,7 @@ export class ResourceQueue implements HoldOwner {
     this.handledToken = lastToken(grant);
     this.#replaceRun();
     const run = this.#startRun(session, text, grant);
-    if (arrivals === undefined) this.#prefetch(run);
+    if (arrivals === undefined) void this.#prefetch(run);
     else run.successors = Promise.resolve({ arrivals, next: null, readAt: this.#host.clock.nowMS() });
     this.#serveNext(run);
   }
