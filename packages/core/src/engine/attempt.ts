@@ -34,6 +34,11 @@ export function mayPass(error: unknown): boolean {
   return !(error instanceof LockError) || error.code === 'LOCK_UNAVAILABLE' || error.code === 'LOCK_OUTCOME_UNKNOWN';
 }
 
+/** Whether a caller of whom nothing was sent yet should be told: no primary was found, or sending again cannot help. */
+export function isHopeless(error: unknown): boolean {
+  return !mayPass(error) || (error as { code?: unknown }).code === 'LOCK_UNAVAILABLE';
+}
+
 /** Sends until acknowledged. Rejects with `SessionGone`, or with an error for which `giveUp` says so. */
 export async function untilAcknowledged<T>(
   context: AttemptContext,

@@ -9,7 +9,7 @@ import type { AwaitedLock, LockStore } from '../ports.js';
 import type { LockState } from '../protocol/documents.js';
 import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, isHopeless, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
 import { Hold, type HoldOwner } from './hold.js';
 import type { AcquireRequest } from './request.js';
 import { HeldRun, type Slot, type Successors } from './run.js';
@@ -341,9 +341,11 @@ export class ResourceQueue implements HoldOwner {
     }
   }
 
-  /** An error for those that were not sent yet, and for all where trying again cannot help. */
+  /** An error for those that were not sent yet where there is no primary, and for all where trying again cannot help. */
   #refuse(waiters: readonly Waiter[], error: unknown): void {
-    for (const waiter of [...waiters]) if (!waiter.arrivalSent || !mayPass(error)) waiter.leave(error);
+    for (const waiter of [...waiters]) {
+      if (!mayPass(error) || (isHopeless(error) && !waiter.arrivalSent)) waiter.leave(error);
+    }
   }
 
   async #try(session: Session): Promise<void> {
@@ -353,9 +355,7 @@ export class ResourceQueue implements HoldOwner {
     const fresh = ticket.waiters.every((waiter) => !waiter.arrivalSent);
     let reply: LockState;
     try {
-      reply = await untilAcknowledged(this.#host.attempts, session, send, (error, triesCount) => {
-        return !mayPass(error) || (fresh && triesCount === 1 && isUnavailable(error));
-      });
+      reply = await untilAcknowledged(this.#host.attempts, session, send, fresh ? isHopeless : undefined);
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       this.#refuse(ticket.waiters, error);
@@ -581,10 +581,6 @@ export class ResourceQueue implements HoldOwner {
   refuseAll(error: unknown): void {
     for (const waiter of this.#allWaiters()) waiter.leave(error);
   }
-}
-
-function isUnavailable(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'LOCK_UNAVAILABLE';
 }
 
 function outcomeUnknown({ resource, id }: AcquireRequest): LockOutcomeUnknownError {

@@ -5,8 +5,9 @@
  */
 import type { Clock, Timer } from '../base/clock.js';
 import type { LockStore, SessionDraft } from '../ports.js';
+import type { SessionState } from '../protocol/documents.js';
 import { localDeadline } from '../protocol/lease.js';
-import { type AttemptContext, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, isHopeless, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
 
 /** How a session moves: opening → alive → lost | ended. */
 export type SessionPhase = 'opening' | 'alive' | 'lost' | 'ended';
@@ -90,11 +91,19 @@ export class Session implements Lifetime {
     return this.#ticketsCount;
   }
 
-  /** Writes it, before its first TRY or ARRIVE. Rejects with the store's error, or `SessionGone`. */
+  /**
+   * Writes it, before its first TRY or ARRIVE. Sent again under the same id where the outcome is unknown. Rejects with
+   * `LOCK_UNAVAILABLE` or what sending again cannot help, or `SessionGone`.
+   */
   async open(): Promise<void> {
-    const startedAt = this.#clock.nowMS();
-    const answer = await this.#store.openSession(this.#draft);
-    if (this.gone) throw new SessionGone();
+    let startedAt = 0;
+    const send = (): Promise<SessionState> => {
+      startedAt = this.#clock.nowMS();
+      return this.#store.openSession(this.#draft);
+    };
+    // The driver's own limit for finding a primary decides here, not ours.
+    const patient = { ...this.#context, attemptTimeoutMS: Number.POSITIVE_INFINITY };
+    const answer = await untilAcknowledged(patient, this, send, isHopeless);
     this.#phase = 'alive';
     if (answer.state !== 'alive') this.lose('it was declared dead before it began');
     this.#extend(startedAt);
