@@ -14,7 +14,7 @@ const PROTOCOL = `${SRC}/protocol/`;
 const PORTS = `${SRC}/ports\\.ts$`;
 const ENGINE = `${SRC}/engine/`;
 const MONGO = `${SRC}/mongo/`;
-const API = `${SRC}/(client|dlocks|lock)\\.ts$`;
+const API = `${SRC}/(arguments|client|dlocks|lock)\\.ts$`;
 const INDEX = `${SRC}/index\\.ts$`;
 /** Packages resolve to a file inside them, wherever the package manager put it. */
 const packaged = (name) => `(^|/)node_modules/${name}/`;
