@@ -4,6 +4,18 @@
  */
 import { LockInvalidArgumentError } from '../errors.js';
 
+/** An ObjectId or a UUID of any copy of the driver or of mongoose; a `Binary` must be of sub type 4. */
+export interface BsonId {
+  /** What the driver's classes call themselves. */
+  readonly _bsontype: 'ObjectId' | 'ObjectID' | 'UUID' | 'Binary';
+}
+
+/**
+ * What one may lock by: a non-empty string, a finite number, a bigint, an ObjectId or a UUID. Values of the same text
+ * (`1`, `1n` and `'1'`) are the same; strings are taken as they are, without normalisation.
+ */
+export type LockKeyPart = string | number | bigint | BsonId;
+
 /** What the caller locks by, as texts. */
 export interface KeyTexts {
   readonly resource: string;
