@@ -16,6 +16,28 @@ export interface Lifetime {
   onGone(callback: () => void): () => void;
 }
 
+/** A lifetime that somebody ends. */
+export class Lifespan implements Lifetime {
+  #gone = false;
+  readonly #callbacks = new Set<() => void>();
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  onGone(callback: () => void): () => void {
+    this.#callbacks.add(callback);
+    return () => this.#callbacks.delete(callback);
+  }
+
+  end(): void {
+    this.#gone = true;
+    const callbacks = [...this.#callbacks];
+    this.#callbacks.clear();
+    for (const callback of callbacks) callback();
+  }
+}
+
 /** What sending needs of its surroundings. */
 export interface AttemptContext {
   readonly clock: Clock;

@@ -10,7 +10,8 @@ import type { ChangeFeed, FeedHandle, FeedListener, LockStore } from '../ports.j
 import {
   type AttemptContext,
   backoffMS,
-  type Lifetime,
+  isHopeless,
+  Lifespan,
   mayPass,
   pause,
   SessionGone,
@@ -66,6 +67,8 @@ export class Engine {
   readonly #deleter: TicketDeleter;
   readonly #waiters = new Set<Waiter>();
   #phase: EnginePhase = 'open';
+  /** Ends when the client is closed. */
+  readonly #life = new Lifespan();
   #session: Session | null = null;
   #opening: Promise<Session> | null = null;
   #feed: { readonly session: Session; readonly handle: FeedHandle } | null = null;
@@ -94,8 +97,15 @@ export class Engine {
 
   /** Topology, indexes and session ahead of time. */
   async connect(): Promise<void> {
-    await this.#openSession();
-    this.#rest();
+    for (;;) {
+      try {
+        await this.#openSession();
+        return this.#rest();
+      } catch (error) {
+        // Its session was lost before it began, or the client was closed: the next turn tells which.
+        if (!(error instanceof SessionGone)) throw error;
+      }
+    }
   }
 
   /** Waits in the queue. Rejects with a `LockError`, or with the reason of the request's signal. */
@@ -232,7 +242,7 @@ export class Engine {
       deleteTicketLater: (session, n) => this.#deleter.deleteLater(session, n),
       patrolSoon: (key) => this.#patrol.soon(key),
       auditSoon: () => void this.#audit(),
-      backOff: (triesCount) => pause(this.#attempts, NEVER_GONE, backoffMS(this.#settings.random, triesCount)),
+      backOff: (triesCount) => pause(this.#attempts, this.#life, backoffMS(this.#settings.random, triesCount)),
       retire: (queue) => this.#retire(queue),
     };
   }
@@ -291,7 +301,9 @@ export class Engine {
 
   async #startSession(): Promise<Session> {
     const { store, random, options } = this.#settings;
-    await store.prepare();
+    // The driver's own limit for finding a primary decides here, not ours.
+    const patient = { ...this.#attempts, attemptTimeoutMS: Number.POSITIVE_INFINITY };
+    await untilAcknowledged(patient, this.#life, () => store.prepare(), isHopeless);
     const draft = { session: random.id(), leaseMS: options.leaseDurationMS, ...this.#ownFacts() };
     const session = new Session(draft, { store }, options, this.#attempts, {
       onLost: (lost, why) => this.#onSessionLost(lost, why),
@@ -326,7 +338,8 @@ export class Engine {
   /** Our own old session is passed on by us, at once: our holds have been told, so that a late renewal costs nobody a lease. */
   async #buryOwn({ id: session }: Session): Promise<void> {
     const { clock, options, store } = this.#settings;
-    const limit = new TimeLimit(clock, options.leaseDurationMS + options.clockSkewMS);
+    const limit = new Lifespan();
+    const timer = clock.setTimer(() => limit.end(), options.leaseDurationMS + options.clockSkewMS);
     try {
       await untilAcknowledged(this.#attempts, limit, () => store.condemnSession({ session }));
       await this.#reaper.bury(session, limit);
@@ -334,7 +347,7 @@ export class Engine {
       // Others reap it when its lease has lapsed.
       if (!(error instanceof SessionGone) && mayPass(error)) this.#emit('error', { error });
     } finally {
-      limit.stop();
+      timer.cancel();
     }
   }
 
@@ -487,6 +500,7 @@ export class Engine {
 
   async #close(): Promise<void> {
     this.#phase = 'closing';
+    this.#life.end();
     this.#idleTimer?.cancel();
     const reason = (): LockClosedError => new LockClosedError('The client was closed.');
     for (const queue of [...this.#queues.values()]) queue.close(reason);
@@ -559,31 +573,6 @@ export class Engine {
     };
   }
 }
-
-/** A lifetime that ends after a while: for work that no session covers. */
-class TimeLimit implements Lifetime {
-  gone = false;
-  readonly #callbacks = new Set<() => void>();
-  readonly #timer: Timer;
-
-  constructor(clock: Clock, limitMS: number) {
-    this.#timer = clock.setTimer(() => {
-      this.gone = true;
-      for (const callback of [...this.#callbacks]) callback();
-    }, limitMS);
-  }
-
-  onGone(callback: () => void): () => void {
-    this.#callbacks.add(callback);
-    return () => this.#callbacks.delete(callback);
-  }
-
-  stop(): void {
-    this.#timer.cancel();
-  }
-}
-
-const NEVER_GONE: Lifetime = { gone: false, onGone: () => () => {} };
 
 function closedError({ resource, id }: AcquireRequest): LockClosedError {
   return new LockClosedError('The client is closed.', { resource, id });

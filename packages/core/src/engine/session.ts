@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import type { LockStore, SessionDraft } from '../ports.js';
 import type { SessionState } from '../protocol/documents.js';
 import { localDeadline } from '../protocol/lease.js';
-import { type AttemptContext, isHopeless, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, isHopeless, Lifespan, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
 
 /** How a session moves: opening → alive → lost | ended. */
 export type SessionPhase = 'opening' | 'alive' | 'lost' | 'ended';
@@ -38,7 +38,7 @@ export class Session implements Lifetime {
   #renewalsCount = 0;
   #heartbeat: Timer | null = null;
   #watch: Timer | null = null;
-  readonly #goneCallbacks = new Set<() => void>();
+  readonly #life = new Lifespan();
   readonly #draft: SessionDraft;
   readonly #store: LockStore;
   readonly #settings: SessionSettings;
@@ -65,7 +65,7 @@ export class Session implements Lifetime {
   }
 
   get gone(): boolean {
-    return this.#phase === 'lost' || this.#phase === 'ended';
+    return this.#life.gone;
   }
 
   /** Whether it can be relied on at this moment. Changes nothing: `lock.held` reads it. */
@@ -81,8 +81,7 @@ export class Session implements Lifetime {
   }
 
   onGone(callback: () => void): () => void {
-    this.#goneCallbacks.add(callback);
-    return () => this.#goneCallbacks.delete(callback);
+    return this.#life.onGone(callback);
   }
 
   /** The next ticket number; never given twice. */
@@ -133,9 +132,7 @@ export class Session implements Lifetime {
     this.#phase = phase;
     this.#heartbeat?.cancel();
     this.#watch?.cancel();
-    const callbacks = [...this.#goneCallbacks];
-    this.#goneCallbacks.clear();
-    for (const callback of callbacks) callback();
+    this.#life.end();
   }
 
   /** A renewal never shortens the lease, and one acknowledged after the deadline revives nothing. */
