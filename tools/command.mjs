@@ -26,6 +26,7 @@ process.env[MARK] = [process.env[MARK], mark].filter(Boolean).join(':');
  * @typedef {object} Ended
  * @property {number} code exit code; 1 where a signal or the limit ended it
  * @property {string} output what it printed on both channels; empty where it wrote to the terminal itself
+ * @property {string} stdout what it printed on the first channel alone
  * @property {number} tookMS
  */
 
@@ -46,8 +47,13 @@ export async function run(program, args, { cwd = ROOT, env = {}, shows = 'at-end
   });
   /** @type {string[]} */
   const output = [];
-  for (const channel of [child.stdout, child.stderr])
-    channel?.setEncoding('utf8').on('data', (text) => output.push(text));
+  /** @type {string[]} */
+  const stdout = [];
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
+    stdout.push(text);
+    output.push(text);
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text) => output.push(text));
   const group = child.pid;
   if (group !== undefined) groups.add(group);
   const limit = setTimeout(() => {
@@ -57,7 +63,7 @@ export async function run(program, args, { cwd = ROOT, env = {}, shows = 'at-end
   const code = await endOf(child, output);
   clearTimeout(limit);
   if (group !== undefined) groups.delete(group);
-  return { code, output: output.join(''), tookMS: performance.now() - startedAt };
+  return { code, output: output.join(''), stdout: stdout.join(''), tookMS: performance.now() - startedAt };
 }
 
 /**
@@ -84,7 +90,9 @@ function endOf(child, output) {
 /** @param {Record<string, string | undefined>} extra */
 function environment(extra) {
   const path = [join(ROOT, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter);
-  return { ...process.env, PATH: path, ...extra };
+  // Some programs colour what they print wherever they run.
+  const plain = process.stdout.isTTY ? {} : { NO_COLOR: '1' };
+  return { ...process.env, ...plain, PATH: path, ...extra };
 }
 
 /**

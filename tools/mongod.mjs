@@ -115,7 +115,7 @@ async function cached(passOver) {
 /** @type {Way} */
 async function downloaded(passOver) {
   const script = fileURLToPath(new URL('./mongod-download.mjs', import.meta.url));
-  const address = lastLine((await run(process.execPath, [script, 'address'])).output);
+  const address = lastLine((await run(process.execPath, [script, 'address'])).stdout);
   if (!URL.canParse(address)) return passOver('mongodb-memory-server has no download for this system');
   const { host } = new URL(address);
   const answer = await fetch(address, { method: 'HEAD', signal: AbortSignal.timeout(PROBE_LIMIT_MS) }).catch(

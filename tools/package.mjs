@@ -22,7 +22,7 @@ export async function pack(destination) {
       ['pack', '--json', '--ignore-scripts', '--pack-destination', destination],
       core,
     );
-    return join(destination, JSON.parse(listed.slice(listed.indexOf('[')))[0].filename);
+    return join(destination, JSON.parse(listed)[0].filename);
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
@@ -47,9 +47,9 @@ async function staged(stage) {
  * @param {string} cwd
  */
 async function demanded(program, args, cwd) {
-  const { code, output } = await run(program, args, { cwd });
+  const { code, output, stdout } = await run(program, args, { cwd });
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} failed:\n${output}`);
-  return output;
+  return stdout;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(await pack(ROOT));

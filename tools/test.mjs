@@ -16,6 +16,8 @@ const DEMO_LIMIT_MS = 90_000;
 
 const startedAt = performance.now();
 const tally = { passed: 0, failed: 0 };
+/** Whether every step was reached: a run that stops early must not look like a short one. */
+let complete = false;
 
 /**
  * Counts one step and says how it went; what it printed only where it failed.
@@ -35,14 +37,14 @@ function count(name, passed, tookMS, output = '') {
  * @template T
  * @param {string} name
  * @param {() => Promise<T>} work
- * @returns {Promise<T | undefined>} undefined where it failed
+ * @returns {Promise<{ value: T } | undefined>} undefined where it failed
  */
 async function step(name, work) {
   const from = performance.now();
   try {
-    const result = await work();
+    const value = await work();
     count(name, true, performance.now() - from);
-    return result;
+    return { value };
   } catch (error) {
     count(name, false, performance.now() - from, error instanceof Error ? error.message : String(error));
     return undefined;
@@ -95,8 +97,8 @@ async function tests(name, projects, { shows, env, folder }) {
 async function examples(choice) {
   const results = await step('examples found their server', () => runExamples(choice));
   if (results === undefined) return;
-  for (const { name, ended } of results) count(`example ${name}`, ended.code === 0, ended.tookMS, ended.output);
-  if (results.length === 0) count('examples: there is none', false, 0);
+  for (const { name, ended } of results.value) count(`example ${name}`, ended.code === 0, ended.tookMS, ended.output);
+  if (results.value.length === 0) count('examples: there is none', false, 0);
 }
 
 /** @param {Record<string, string | undefined>} env */
@@ -121,8 +123,9 @@ async function notCollected() {
 async function everything(folder) {
   const before = await checkoutState();
   if ((await step('set-up and build', () => setUp())) === undefined) return;
-  const choice = await step('server', () => chooseServer());
-  if (choice === undefined) return;
+  const chosen = await step('server', () => chooseServer());
+  if (chosen === undefined) return;
+  const choice = chosen.value;
   const env = choice.uri === undefined ? { MONGOMS_SYSTEM_BINARY: choice.binary } : {};
   await Promise.all([checks(), tests('package', ['package', 'tidy'], { shows: 'at-end', env, folder })]);
   await tests('behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness'], {
@@ -136,14 +139,16 @@ async function everything(folder) {
   count('checkout unchanged by the run', after === before, 0, after);
   if (choice.uri !== undefined)
     console.log(`not collected, because MONGODB_URI names the server: ${await notCollected()} test files`);
+  complete = true;
 }
 
 const { folder, remove } = await scratch();
 endTogether(remove);
-await everything(folder);
+await everything(folder).catch((error) => count('run', false, 0, error instanceof Error ? error.stack : String(error)));
 const left = await leftovers();
 count('no process left', left.length === 0, 0, left.join('\n'));
 await remove();
+if (!complete && tally.failed === 0) count('run: it stopped before its last step', false, 0);
 console.log(`took ${seconds(performance.now() - startedAt)}`);
 process.exitCode = tally.failed === 0 ? 0 : 1;
 console.log(`${tally.passed} passed, ${tally.failed} failed`);

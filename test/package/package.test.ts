@@ -51,11 +51,11 @@ async function install({ driver, others }: (typeof PROJECTS)[number]): Promise<v
   });
 }
 
-/** What a program printed, once it ended well; else it fails the test with what it printed. */
+/** What a program printed as its answer, once it ended well; else it fails the test with what it printed. */
 async function successful(program: string, args: string[], options: Parameters<typeof run>[2]): Promise<string> {
-  const { code, output } = await run(program, args, { limitMS: 60_000, ...options });
+  const { code, output, stdout } = await run(program, args, { limitMS: 60_000, ...options });
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output}`);
-  return output;
+  return stdout;
 }
 
 /** A program of a consumer, on the shared server. It ends by itself, or the limit fails the test. */

@@ -13,9 +13,9 @@ import config from '../../vitest.config.js';
 const files = new Map<string, string>();
 
 beforeAll(async () => {
-  const { code, output } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard']);
+  const { code, output, stdout } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard']);
   if (code !== 0) throw new Error(`The list of tracked files is not to be had:\n${output}`);
-  for (const name of output.trim().split('\n')) {
+  for (const name of stdout.trim().split('\n')) {
     // A file that was removed and not yet committed is listed, and not there.
     const text = await readFile(join(ROOT, name), 'utf8').catch(() => undefined);
     if (text !== undefined) files.set(name, text);

@@ -105,8 +105,8 @@ test('the linter refuses time, timers, chance, the driver and process listeners 
 test('the layer rules refuse every import that does not point down, cycles of types, and files without a place', async () => {
   const cwd = await workspace('layers', [...LAYERS, ...ALLOWED]);
   const args = ['--config', '.dependency-cruiser.cjs', '--output-type', 'json', 'packages/core/src'];
-  const { output } = await run('depcruise', args, { cwd });
-  const { summary } = JSON.parse(output);
+  const { stdout } = await run('depcruise', args, { cwd });
+  const { summary } = JSON.parse(stdout);
   const found: string[] = summary.violations.map(({ rule, from }: { rule: { name: string }; from: string }) => {
     return `${rule.name} ${from.replace('packages/core/src/', '')}`;
   });
