@@ -356,6 +356,7 @@ export class Engine {
   /** Opens the stream before a ticket is sent. The first time it waits until the server has let us: else no ticket is sent. */
   async #openFeed(session: Session): Promise<void> {
     if (this.#feed?.session !== session) this.#startFeed(session);
+    this.#patrol.watch();
     await this.#feedOpened;
     if (session.gone) throw new SessionGone();
   }
@@ -390,7 +391,6 @@ export class Engine {
     this.#feed = { session, handle: this.#settings.feed.open({ session: session.id, listener }) };
     this.#feedOpened = proven ? Promise.resolve() : answer;
     this.#waitedAt = this.#settings.clock.nowMS();
-    this.#patrol.watch();
   }
 
   #closeFeed(): void {

@@ -42,6 +42,8 @@ export class Patrol {
   readonly #sightings = new Map<string, BeatSighting>();
   /** Sessions as last read, for the facts of errors. */
   readonly #known = new Map<string, SessionState>();
+  /** Whom the present look at everything has met. */
+  readonly #seen = new Set<string>();
   #timer: Timer | null = null;
   #dueAt = Number.POSITIVE_INFINITY;
   #soonKeys = new Set<string>();
@@ -107,11 +109,14 @@ export class Patrol {
 
   async #run(): Promise<void> {
     while (!this.#stopped && (this.#soonAll || this.#soonKeys.size > 0)) {
+      const everything = this.#soonAll;
       const queues = this.#takeAsked();
       const session = this.#host.session;
       if (session === null) continue;
+      if (everything) this.#seen.clear();
       try {
         for (const some of chunk(queues, KEYS_MAX)) await this.#patrol(some, session);
+        if (everything) this.#forgetUnseen();
       } catch (error) {
         if (!(error instanceof SessionGone)) this.#host.onFailure(error);
       }
@@ -130,8 +135,16 @@ export class Patrol {
   }
 
   #forget(): void {
-    this.#sightings.clear();
-    this.#known.clear();
+    this.#seen.clear();
+    this.#forgetUnseen();
+  }
+
+  /** Whoever a look at everything did not meet is nobody's concern here any more. */
+  #forgetUnseen(): void {
+    for (const id of [...this.#sightings.keys()].filter((id) => !this.#seen.has(id))) {
+      this.#sightings.delete(id);
+      this.#known.delete(id);
+    }
   }
 
   /** Goes round until nobody had to be buried: the next holder may be as dead as the one before it (A10). */
@@ -195,6 +208,7 @@ export class Patrol {
     if (state.version > DOCUMENT_VERSION) return this.#host.patrolIntervalMS;
     const nowMS = this.#host.attempts.clock.nowMS();
     const sighting = sight(state, this.#sightings.get(id), nowMS);
+    this.#seen.add(id);
     this.#sightings.set(id, sighting);
     this.#known.set(id, state);
     const verdict = judgeSession(state, sighting, nowMS, this.#host.clockSkewMS);
