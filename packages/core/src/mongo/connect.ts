@@ -1,0 +1,172 @@
+/**
+ * Where the database comes from: a `Db`, a `MongoClient`, a connection string or a mongoose connection, all turned into
+ * one thing that opens and closes. Sending, retrying and understanding failures is `connection.ts`; what server is
+ * behind it is checked by `topology.ts`.
+ *
+ * Making one sends nothing. `connect()` is always called explicitly: an implicit first connect that fails leaves a
+ * client dead for good, and one that was closed by its owner is not brought back behind their back.
+ */
+import { type Db, MongoClient } from 'mongodb';
+import { LockInvalidOptionError, LockUnavailableError } from '../errors.js';
+import type { LockSource, MongooseConnectionLike } from '../options.js';
+import { text } from './failures.js';
+
+/** An open database. `client` changes when it was closed and opened anew: what it delivered before is then void. */
+export interface OpenDatabase {
+  readonly client: MongoClient;
+  readonly db: Db;
+}
+
+/** A way to the database. */
+export interface DatabaseSource {
+  /** Connects if need be; cheap once connected. */
+  open(): Promise<OpenDatabase>;
+  /** Closes the client if it is ours. Idempotent; `open` may follow. */
+  close(): Promise<void>;
+}
+
+const MONGOOSE_MAJOR = 8;
+
+/** What is wrong with a source as far as it can be seen without sending anything: one sentence for each problem. */
+export function sourceProblems(source: LockSource): string[] {
+  if (source.kind === 'connection') return connectionProblems(source.connection);
+  if (source.kind === 'uri') return uriProblems(source.uri);
+  const client = source.kind === 'db' ? (source.db as unknown as { client?: unknown }).client : source.client;
+  return clientProblems(client);
+}
+
+/** The way to the database that a source stands for. */
+export function databaseSource(source: LockSource): DatabaseSource {
+  if (source.kind === 'uri') return new OwnClient(source.uri, source.dbName);
+  if (source.kind === 'connection') return new MongooseConnection(source.connection);
+  if (source.kind === 'client') {
+    const client = source.client as unknown as MongoClient;
+    return new GivenClient(client, () => client.db(source.dbName));
+  }
+  const db = source.db as unknown as Db;
+  return new GivenClient(db.client, () => db);
+}
+
+/** The user's own client: connected when it is not yet, never closed. */
+class GivenClient implements DatabaseSource {
+  readonly #client: MongoClient;
+  readonly #database: () => Db;
+  #opened: OpenDatabase | null = null;
+
+  constructor(client: MongoClient, database: () => Db) {
+    this.#client = client;
+    this.#database = database;
+  }
+
+  async open(): Promise<OpenDatabase> {
+    if (this.#opened !== null) return this.#opened;
+    await this.#client.connect();
+    this.#opened = { client: this.#client, db: this.#database() };
+    return this.#opened;
+  }
+
+  async close(): Promise<void> {
+    this.#opened = null;
+  }
+}
+
+/** A client of our own. */
+class OwnClient implements DatabaseSource {
+  readonly #uri: string;
+  readonly #dbName: string | undefined;
+  #opening: Promise<OpenDatabase> | null = null;
+
+  constructor(uri: string, dbName: string | undefined) {
+    this.#uri = uri;
+    this.#dbName = dbName;
+  }
+
+  open(): Promise<OpenDatabase> {
+    this.#opening ??= this.#connect();
+    return this.#opening;
+  }
+
+  async close(): Promise<void> {
+    const opening = this.#opening;
+    this.#opening = null;
+    const opened = await opening?.catch(() => null);
+    await opened?.client.close();
+  }
+
+  async #connect(): Promise<OpenDatabase> {
+    const client = new MongoClient(this.#uri);
+    try {
+      await client.connect();
+      return { client, db: client.db(this.#dbName) };
+    } catch (error) {
+      this.#opening = null;
+      await client.close().catch(() => {});
+      throw error;
+    }
+  }
+}
+
+/** The user's own mongoose connection. After `close()` and `openUri()` its client is another one, so it is asked each time. */
+class MongooseConnection implements DatabaseSource {
+  readonly #connection: MongooseConnectionLike;
+  #opened: OpenDatabase | null = null;
+
+  constructor(connection: MongooseConnectionLike) {
+    this.#connection = connection;
+  }
+
+  async open(): Promise<OpenDatabase> {
+    const connection = this.#connection;
+    if (connection.readyState !== CONNECTED) await connection.asPromise();
+    const client = connection.getClient() as MongoClient | undefined;
+    if (client === undefined || connection.readyState !== CONNECTED) throw new LockUnavailableError(MONGOOSE_CLOSED);
+    if (this.#opened?.client === client) return this.#opened;
+    const problems = clientProblems(client);
+    if (problems.length > 0) throw new LockInvalidOptionError(problems);
+    this.#opened = { client, db: client.db(connection.name) };
+    return this.#opened;
+  }
+
+  async close(): Promise<void> {
+    this.#opened = null;
+  }
+}
+
+const CONNECTED = 1;
+const MONGOOSE_CLOSED = 'The mongoose connection is not open. Open it with mongoose.connect() or connection.openUri().';
+
+function uriProblems(uri: string): string[] {
+  try {
+    return clientProblems(new MongoClient(uri));
+  } catch (error) {
+    // The driver's message may repeat the string, and with it the password.
+    return [
+      `"uri" is not a connection string the driver accepts: ${text(error).replaceAll(uri, '<connection string>')}`,
+    ];
+  }
+}
+
+function connectionProblems(connection: MongooseConnectionLike): string[] {
+  const version = (connection as { base?: { version?: unknown } }).base?.version;
+  if (typeof version !== 'string' || Number.parseInt(version, 10) >= MONGOOSE_MAJOR) return [];
+  return [
+    `"connection" is of mongoose ${version}, and mongoose ${MONGOOSE_MAJOR} or later is needed. ` +
+      'Give "uri" instead: the locks then connect by themselves.',
+  ];
+}
+
+function clientProblems(client: unknown): string[] {
+  const options = (client as { options?: { maxPoolSize?: unknown; loadBalanced?: unknown } } | undefined)?.options;
+  const problems: string[] = [];
+  if (options?.maxPoolSize === 1) {
+    problems.push(
+      'The connection has maxPoolSize=1, and the change stream would keep that one connection: allow 2 or more.',
+    );
+  }
+  if (options?.loadBalanced === true) {
+    problems.push(
+      'The connection has loadBalanced=true, which the locks do not support: connect to the replica set itself.',
+    );
+  }
+  return problems;
+}

@@ -1,0 +1,209 @@
+/**
+ * Sending commands: with our own read preference, read concern and BSON options whatever the connection's defaults are,
+ * with a limit, and with every failure turned into a public error. It knows no lock; `store.ts` and `feed.ts` call it.
+ *
+ * It keeps the latest operation time of the replies. Every read waits for it (`afterClusterTime`), because a majority
+ * read alone may answer from before our own last write when another primary was elected in between.
+ */
+import type { ClientSession, Timestamp } from 'mongodb';
+import type { Clock } from '../base/clock.js';
+import { LockUnavailableError } from '../errors.js';
+import type { Command } from './commands.js';
+import type { DatabaseSource, OpenDatabase } from './connect.js';
+import { CommandLimitError, codeOf, DUPLICATE_KEY, failureOf } from './failures.js';
+
+/** A document of a reply. */
+export type Reply = Readonly<Record<string, unknown>>;
+
+/** The answer to a read, as far as one batch goes. */
+export interface Batch {
+  readonly documents: readonly Reply[];
+  /** Whether more would have followed; that cursor is gone. */
+  readonly more: boolean;
+}
+
+/** What may be said about sending one command, beside the command. */
+export interface SendOptions {
+  /** Commands on one cursor must share one. */
+  readonly session?: ClientSession;
+  /** Ends the command from outside, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** What it may take in all; the default leaves the driver its time to find a primary. */
+  readonly limitMS?: number;
+}
+
+/** `db.command` inherits none of the connection's; these are its own defaults, said aloud. */
+const BSON_OPTIONS = {
+  raw: false,
+  useBigInt64: false,
+  promoteLongs: true,
+  promoteValues: true,
+  promoteBuffers: false,
+} as const;
+
+/** What a command may take beyond the driver's own limit for finding a primary; then its socket is given up. */
+const LIMIT_BEYOND_SELECTION_MS = 10_000;
+const DRIVER_SELECTION_MS = 30_000;
+/** How often a write that lost a race is sent; each time somebody else's document has come into being. */
+const DUPLICATE_ATTEMPTS = 10;
+
+/** One way to the database. */
+export class Connection {
+  readonly #source: DatabaseSource;
+  readonly #clock: Clock;
+  #current: OpenDatabase | null = null;
+  #operationTime: Timestamp | null = null;
+
+  constructor(source: DatabaseSource, clock: Clock) {
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  /** The latest operation time this client has delivered. */
+  get operationTime(): Timestamp | null {
+    return this.#operationTime;
+  }
+
+  /** Connects if need be. */
+  async open(): Promise<OpenDatabase> {
+    const opened = await this.#source.open().catch((error: unknown) => {
+      throw failureOf(error, 'read');
+    });
+    // A Timestamp of another client is another BSON class, perhaps of another deployment.
+    if (this.#current !== null && this.#current.client !== opened.client) this.#operationTime = null;
+    this.#current = opened;
+    return opened;
+  }
+
+  /**
+   * Sends a write. Two upserts of one absent document may race, and the loser gets a duplicate key: it is sent again,
+   * unseen, a limited number of times.
+   */
+  async write(command: Command): Promise<Reply> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#writeOnce(command);
+      } catch (error) {
+        if (codeOf(error) !== DUPLICATE_KEY || attempt >= DUPLICATE_ATTEMPTS) throw failureOf(error, 'write');
+      }
+    }
+  }
+
+  /** Sends a write that inserts one document; false when it was there already. */
+  async insert(command: Command): Promise<boolean> {
+    try {
+      await this.#writeOnce(command);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === DUPLICATE_KEY) return false;
+      throw failureOf(error, 'write');
+    }
+  }
+
+  /** Sends a read, which sees all our own writes. Only one batch is asked for: whoever needs more asks for less at a time. */
+  async read(command: Command): Promise<Batch> {
+    const after = this.#operationTime;
+    const readConcern = { level: 'majority', ...(after !== null && { afterClusterTime: after }) };
+    const { documents, id } = cursorOf(await this.ask({ ...command, readConcern }));
+    if (id === null) return { documents, more: false };
+    // The cursor would go by itself some minutes later.
+    await this.ask({ killCursors: command.aggregate, cursors: [id] }).catch(() => {});
+    return { documents, more: true };
+  }
+
+  /** Sends a command that changes nothing we would have to know of, as it is. */
+  async ask(command: Command, options: SendOptions = {}): Promise<Reply> {
+    try {
+      return await this.#send(command, options);
+    } catch (error) {
+      throw failureOf(error, 'read');
+    }
+  }
+
+  /** A driver session for commands that must share one; whoever asks ends it. */
+  async startSession(): Promise<ClientSession> {
+    const { client } = await this.open();
+    return client.startSession({ causalConsistency: false });
+  }
+
+  /** Closes the client if it is ours. */
+  async close(): Promise<void> {
+    await this.#source.close();
+  }
+
+  async #writeOnce(command: Command): Promise<Reply> {
+    const reply = await this.#send(command, {});
+    const failure = writeErrorOf(reply);
+    if (failure !== null) throw failure;
+    return reply;
+  }
+
+  /** Fails with what the driver throws. */
+  async #send(command: Command, { session, signal, limitMS }: SendOptions): Promise<Reply> {
+    const { db, client } = await this.open();
+    const selectionMS = client.options.serverSelectionTimeoutMS ?? DRIVER_SELECTION_MS;
+    const limit = this.#startLimit(limitMS ?? selectionMS + LIMIT_BEYOND_SELECTION_MS, signal);
+    try {
+      const options = {
+        ...BSON_OPTIONS,
+        readPreference: 'primary',
+        signal: limit.signal,
+        ...(session && { session }),
+      } as const;
+      const reply: Reply = await db.command(command, options);
+      this.#noteTime(reply.operationTime);
+      return reply;
+    } catch (error) {
+      this.#noteTime(operationTimeOf(error));
+      throw error;
+    } finally {
+      limit.end();
+    }
+  }
+
+  #startLimit(limitMS: number, outer: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort(new CommandLimitError(`No answer within ${limitMS} ms`));
+    const timer = this.#clock.setTimer(abort, limitMS);
+    const follow = (): void => controller.abort(outer?.reason);
+    if (outer?.aborted) follow();
+    outer?.addEventListener('abort', follow, { once: true });
+    const end = (): void => {
+      timer.cancel();
+      outer?.removeEventListener('abort', follow);
+    };
+    return { signal: controller.signal, end };
+  }
+
+  #noteTime(time: unknown): void {
+    if (!isTimestamp(time)) return;
+    if (this.#operationTime === null || time.greaterThan(this.#operationTime)) this.#operationTime = time;
+  }
+}
+
+/** `db.command` throws write concern errors, but leaves write errors in the reply: the first one, like a driver's error. */
+function writeErrorOf(reply: Reply): Error | null {
+  const first = Array.isArray(reply.writeErrors)
+    ? (reply.writeErrors[0] as { code?: unknown; errmsg?: unknown })
+    : undefined;
+  if (first === undefined) return null;
+  return Object.assign(new Error(String(first.errmsg)), { name: 'MongoServerError', code: Number(first.code) });
+}
+
+/** What a reply says of a cursor: a batch, and the server's id for more, null at the end. */
+export function cursorOf(reply: Reply): { readonly documents: readonly Reply[]; readonly id: unknown } {
+  const { id, firstBatch, nextBatch } = (reply.cursor ?? {}) as Reply;
+  const documents = firstBatch ?? nextBatch;
+  if (!Array.isArray(documents)) throw new LockUnavailableError('The server answered without a batch of documents.');
+  // The driver gives a number where it is small enough, which the server would take for a double, else its own Long.
+  return { documents, id: String(id) === '0' ? null : typeof id === 'number' ? BigInt(id) : id };
+}
+
+function operationTimeOf(error: unknown): unknown {
+  if (typeof error !== 'object' || error === null) return undefined;
+  return (error as { errorResponse?: { operationTime?: unknown } }).errorResponse?.operationTime;
+}
+
+function isTimestamp(value: unknown): value is Timestamp {
+  return typeof value === 'object' && value !== null && (value as { _bsontype?: unknown })._bsontype === 'Timestamp';
+}

@@ -1,0 +1,135 @@
+/**
+ * What a failure of the driver means to us: one of the public errors, by what is known about the write. Pure. It looks
+ * at `name`, `code` and labels and never at classes, because a mongoose connection brings another copy of the driver.
+ * Whatever it does not know counts as unknown for a write. Called by `connection.ts` and `feed.ts`.
+ */
+import {
+  LockError,
+  LockInvalidOptionError,
+  LockMissingPrivilegesError,
+  LockOutcomeUnknownError,
+  LockUnavailableError,
+  LockUnsupportedTopologyError,
+} from '../errors.js';
+
+/** Whether the command that failed could have changed anything. */
+export type Intent = 'read' | 'write';
+
+/** The command stood longer than our own limit: the reason of the signal that ends it. */
+export class CommandLimitError extends Error {
+  override readonly name = 'CommandLimitError';
+}
+
+/** Server codes this library handles in a place of its own. */
+export const DUPLICATE_KEY = 11000;
+export const UNAUTHORIZED = 13;
+
+/** The server, or the driver, refused before anything was sent or done. */
+const NOT_SENT_NAMES: ReadonlySet<string> = new Set([
+  'MongoServerSelectionError',
+  'MongoPoolClearedError',
+  'MongoPoolClosedError',
+  'MongoServerClosedError',
+  'MongoWaitQueueTimeoutError',
+]);
+const CLIENT_CLOSED_NAMES: ReadonlySet<string> = new Set(['MongoTopologyClosedError', 'MongoNotConnectedError']);
+/** The primary looks at its own state before it starts a write. */
+const NOT_PRIMARY_CODES: ReadonlySet<number> = new Set([10107, 10058, 13435, 13436]);
+const NOT_AUTHENTICATED_CODES: ReadonlySet<number> = new Set([11, 18, 334, 8000]);
+/** Not a replica set, or a server that does not know what MongoDB 6.0 knows. */
+const UNSUPPORTED_CODES: ReadonlySet<number> = new Set([
+  59, 115, 168, 238, 303, 15952, 15999, 17276, 31249, 40324, 40573,
+]);
+/** The server will refuse the same command again: a validator, a view, an index that is defined otherwise. */
+const REFUSED_CODES: ReadonlySet<number> = new Set([
+  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 17280, 17419,
+]);
+
+/** The public error for whatever the driver threw. Errors of ours pass through. */
+export function failureOf(error: unknown, intent: Intent): LockError {
+  if (error instanceof LockError) return error;
+  return lasting(error) ?? passing(error, intent);
+}
+
+/** Failures that sending again cannot help. */
+function lasting(error: unknown): LockError | null {
+  const { name, code } = marksOf(error);
+  const cause = safeCause(error);
+  if (code === UNAUTHORIZED)
+    return new LockMissingPrivilegesError(`The database user may not do this: ${text(error)}`, { cause });
+  if (code !== null && NOT_AUTHENTICATED_CODES.has(code)) {
+    return new LockMissingPrivilegesError(`The database user could not log in: ${text(error)}`, { cause });
+  }
+  if (name === 'MongoCompatibilityError' || (code !== null && UNSUPPORTED_CODES.has(code))) {
+    return new LockUnsupportedTopologyError(`A replica set of MongoDB 6.0 or later is needed: ${text(error)}`, {
+      cause,
+    });
+  }
+  if (name === 'MongoWriteConcernError') return null;
+  if (code !== null && REFUSED_CODES.has(code)) {
+    return new LockInvalidOptionError([`The server refused a command that the locks need: ${text(error)}`], { cause });
+  }
+  return null;
+}
+
+function passing(error: unknown, intent: Intent): LockError {
+  const { name } = marksOf(error);
+  const cause = safeCause(error);
+  if (CLIENT_CLOSED_NAMES.has(name)) return new LockUnavailableError(CLIENT_CLOSED, { cause });
+  if (intent === 'read' || surelyNotApplied(error)) {
+    return new LockUnavailableError(`The database could not be reached: ${text(error)}`, { cause });
+  }
+  return new LockOutcomeUnknownError(`It is not known whether a write took effect: ${text(error)}`, { cause });
+}
+
+const CLIENT_CLOSED =
+  'The MongoClient is closed. Connect it again with client.connect() (mongoose: connection.openUri()), ' +
+  'and close the lock client before its MongoClient.';
+
+function surelyNotApplied(error: unknown): boolean {
+  const { name, code, labels } = marksOf(error);
+  if (name === 'MongoWriteConcernError') return false;
+  if (NOT_SENT_NAMES.has(name) || labels('HandshakeError') || labels('NoWritesPerformed')) return true;
+  return code !== null && NOT_PRIMARY_CODES.has(code);
+}
+
+interface Marks {
+  readonly name: string;
+  readonly code: number | null;
+  readonly labels: (label: string) => boolean;
+}
+
+function marksOf(error: unknown): Marks {
+  if (typeof error !== 'object' || error === null) return { name: '', code: null, labels: () => false };
+  const { name, code, hasErrorLabel } = error as { name?: unknown; code?: unknown; hasErrorLabel?: unknown };
+  return {
+    name: typeof name === 'string' ? name : '',
+    code: typeof code === 'number' ? code : null,
+    labels: (label) => typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label) === true,
+  };
+}
+
+/** The server's code of a failure, or null. */
+export function codeOf(error: unknown): number | null {
+  return marksOf(error).code;
+}
+
+/** The driver's name of a failure. */
+export function nameOf(error: unknown): string {
+  return marksOf(error).name;
+}
+
+/** The message with anything that looks like a connection string taken out. */
+export function text(error: unknown): string {
+  const message = error instanceof Error || hasMessage(error) ? String(error.message) : String(error);
+  return message.replace(/mongodb(\+srv)?:\/\/[^\s"']*/gi, '<connection string>');
+}
+
+function hasMessage(error: unknown): error is { message: unknown } {
+  return typeof error === 'object' && error !== null && 'message' in error;
+}
+
+/** The driver's own error, unless its text repeats a connection string. */
+export function safeCause(error: unknown): unknown {
+  return hasMessage(error) && text(error) !== String(error.message) ? new Error(text(error)) : error;
+}

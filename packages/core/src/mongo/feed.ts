@@ -1,0 +1,230 @@
+/**
+ * `ChangeFeed` over MongoDB: for each `open` one change stream, filtered on the server to the grants that name one
+ * session, read by `getMore`s of our own, and opened anew after whatever breaks it. It knows no lock and decides
+ * nothing; the engine calls it by its port.
+ *
+ * The driver's own change stream is not used: before it reports a broken connection it closes its cursor, which takes
+ * the whole server selection timeout while the old primary is down; and it resumes unseen. There are no resume tokens
+ * here either: a stream that is opened again starts at the latest operation time this client has seen, and the listener
+ * is told, so that it reads what came before.
+ */
+import type { ClientSession } from 'mongodb';
+import type { Clock } from '../base/clock.js';
+import { callSafely } from '../base/safely.js';
+import { LockUnavailableError } from '../errors.js';
+import type { ChangeFeed, FeedHandle, FeedListener } from '../ports.js';
+import type { Command } from './commands.js';
+import { type Connection, cursorOf, type Reply } from './connection.js';
+import { codeOf, failureOf } from './failures.js';
+import type { Preparation } from './prepare.js';
+
+/** How long the server waits for an event before it answers a `getMore` with none: the pulse of the stream. */
+const AWAIT_MS = 1_000;
+/** Without an answer for so long the stream is given up: a socket may be dead without anybody having been told. */
+const SILENCE_LIMIT_MS = 6_000;
+/** The first and the longest pause before a broken stream is opened again; doubled each time. */
+const PAUSE_MS = 50;
+const PAUSE_MAX_MS = 5_000;
+/** How long the server is given to end a cursor that is not needed any more. */
+const KILL_LIMIT_MS = 2_000;
+/** The oplog does not reach back to the start, or the position in it is void: only "from now" is left. */
+const POSITION_LOST_CODES: ReadonlySet<number> = new Set([136, 260, 280, 286]);
+
+/** What every stream of a client is made of. */
+export interface FeedOptions {
+  readonly collection: string;
+  readonly preparation: Preparation;
+  readonly clock: Clock;
+}
+
+type StreamOptions = FeedOptions & { readonly session: string; readonly listener: FeedListener };
+
+/** The change stream of one collection. */
+export class MongoChangeFeed implements ChangeFeed {
+  readonly #connection: Connection;
+  readonly #options: FeedOptions;
+
+  constructor(connection: Connection, options: FeedOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  open(request: { readonly session: string; readonly listener: FeedListener }): FeedHandle {
+    const stream = new GrantStream(this.#connection, { ...this.#options, ...request });
+    stream.start();
+    return stream;
+  }
+}
+
+/** The stages of the stream. Everything in the match is pushed down to the scan of the oplog. */
+export function streamStages({
+  session,
+  startAt,
+}: {
+  readonly session: string;
+  readonly startAt?: unknown;
+}): Command[] {
+  const named = { $gte: `${session}/`, $lt: `${session}0` };
+  return [
+    { $changeStream: startAt === null || startAt === undefined ? {} : { startAtOperationTime: startAt } },
+    {
+      $match: {
+        // A pipeline update whose diff is larger than the document is logged, and arrives, as a replacement.
+        operationType: { $in: ['insert', 'update', 'replace'] },
+        $or: [{ 'updateDescription.updatedFields.grant': named }, { 'fullDocument.grant': named }],
+      },
+    },
+    {
+      $project: {
+        key: '$documentKey._id',
+        grant: { $ifNull: ['$updateDescription.updatedFields.grant', '$fullDocument.grant'] },
+      },
+    },
+  ];
+}
+
+/** A cursor on the server, and the driver session all its commands must share. */
+interface Cursor {
+  readonly session: ClientSession;
+  id: unknown;
+}
+
+/** One stream, from `open` to `close`: opening, open, pausing, and again. */
+class GrantStream implements FeedHandle {
+  readonly #connection: Connection;
+  readonly #options: StreamOptions;
+  readonly #abort = new AbortController();
+  #closed = false;
+  #cursor: Cursor | null = null;
+  #startAt: () => unknown;
+  #pauseMS = PAUSE_MS;
+  /** Whether the listener knows that the stream is not open. */
+  #interrupted = false;
+  #endPause: () => void = () => {};
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(connection: Connection, options: StreamOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    const startAt = connection.operationTime;
+    this.#startAt = () => startAt;
+  }
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#endPause();
+      // The server then answers the getMore at once, and its socket can be used again.
+      if (this.#cursor !== null) await this.#kill(this.#cursor);
+      this.#abort.abort(new LockUnavailableError('The change stream was closed.'));
+    }
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await this.#follow();
+      } catch (error) {
+        if (this.#closed) return;
+        if (!this.#goOnAfter(error)) return;
+        await this.#pause();
+      }
+    }
+  }
+
+  /** Opens a cursor and reads it until the stream is closed; throws when it breaks or ends. */
+  async #follow(): Promise<void> {
+    await this.#options.preparation.ensure();
+    const session = await this.#connection.startSession();
+    const cursor: Cursor = { session, id: null };
+    try {
+      await this.#openCursor(cursor);
+      while (!this.#closed && cursor.id !== null) await this.#readMore(cursor);
+    } finally {
+      this.#cursor = null;
+      if (cursor.id !== null && !this.#closed) void this.#kill(cursor);
+      await session.endSession();
+    }
+    if (this.#closed) return;
+    // Dropped or renamed: the indexes are gone as well.
+    this.#options.preparation.forget();
+    throw new LockUnavailableError('The server ended the change stream: the collection was dropped or renamed.');
+  }
+
+  async #openCursor(cursor: Cursor): Promise<void> {
+    const { collection, session, listener } = this.#options;
+    const pipeline = streamStages({ session, startAt: this.#startAt() });
+    const command = { aggregate: collection, pipeline, cursor: {}, readConcern: { level: 'majority' } };
+    const { id, documents } = cursorOf(await this.#ask(command, cursor));
+    cursor.id = id;
+    if (this.#closed) return this.#kill(cursor);
+    this.#cursor = cursor;
+    this.#startAt = () => this.#connection.operationTime;
+    this.#interrupted = false;
+    this.#tell(() => listener.onOpened());
+    this.#deliver(documents);
+  }
+
+  async #readMore(cursor: Cursor): Promise<void> {
+    const command = { getMore: cursor.id, collection: this.#options.collection, maxTimeMS: AWAIT_MS };
+    const { id, documents } = cursorOf(await this.#ask(command, cursor, SILENCE_LIMIT_MS));
+    cursor.id = id;
+    this.#pauseMS = PAUSE_MS;
+    this.#deliver(documents);
+  }
+
+  #deliver(documents: readonly Reply[]): void {
+    for (const { key, grant } of documents) {
+      if (typeof key !== 'string' || typeof grant !== 'string') continue;
+      this.#tell(() => this.#options.listener.onFact({ key, grant }));
+    }
+  }
+
+  /** Whether to open again; if not, the listener has been told why. */
+  #goOnAfter(error: unknown): boolean {
+    const { listener } = this.#options;
+    const failure = failureOf(error, 'read');
+    if (!failure.retryable) {
+      this.#tell(() => listener.onRefused(failure));
+      return false;
+    }
+    if (POSITION_LOST_CODES.has(codeOf(failure.cause) ?? 0)) this.#startAt = () => null;
+    if (!this.#interrupted) this.#tell(() => listener.onInterrupted(failure));
+    this.#interrupted = true;
+    return true;
+  }
+
+  #pause(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const delayMS = this.#pauseMS;
+    this.#pauseMS = Math.min(2 * delayMS, PAUSE_MAX_MS);
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.setTimer(resolve, delayMS);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #ask(command: Command, { session }: Cursor, limitMS?: number): Promise<Reply> {
+    const options = { session, signal: this.#abort.signal, ...(limitMS !== undefined && { limitMS }) };
+    return this.#connection.ask(command, options);
+  }
+
+  /** As far as the server can be reached; it would end an idle cursor itself some minutes later. */
+  async #kill({ id }: Cursor): Promise<void> {
+    const command = { killCursors: this.#options.collection, cursors: [id] };
+    await this.#connection.ask(command, { limitMS: KILL_LIMIT_MS }).catch(() => {});
+  }
+
+  /** A listener that throws must not break the stream, and none is called after `close`. */
+  #tell(call: () => void): void {
+    if (!this.#closed) callSafely(call, () => {});
+  }
+}

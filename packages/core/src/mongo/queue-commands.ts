@@ -1,0 +1,121 @@
+/**
+ * The commands on the queue: ARRIVE, LEAVE, and the reads (PREFETCH, the patrol's, the audit's). Pure builders;
+ * `store.ts` sends them. A ticket counts only if every field has the form we write: whatever another tool leaves in the
+ * collection is filtered out by the server, before `limit`, so that it can never fill a page.
+ */
+import { type TicketRef, ticketId } from '../protocol/grant.js';
+import { COMMAND_LIMIT_MS, type Command, literal, long, MAJORITY, type RequestOf } from './commands.js';
+import { arrivalMark } from './lock-commands.js';
+
+/** The order of arrival: the server's logical clock, and a tie-break for arrivals that overlap. */
+export const QUEUE_ORDER: Command = { at: 1, session: 1, n: 1 };
+
+const ID_MATCHES: Command = { $eq: ['$_id', { $concat: ['$session', '/', { $toString: '$n' }] }] };
+
+/** What makes a document a ticket; `key` is matched beside it. */
+const WELL_FORMED: Command = {
+  at: { $type: 'timestamp' },
+  n: { $type: 'long', $gte: 1 },
+  callers: { $type: 'long', $gte: 1 },
+  $expr: ID_MATCHES,
+};
+const SESSION_TEXT: Command = { $regex: '^[A-Za-z0-9_-]{1,64}$' };
+const TICKET_FIELDS: Command = { session: 1, n: 1, callers: 1 };
+
+/** ARRIVE: the tickets in order, then the mark, in one ordered command. Sent again, tickets keep their places. */
+export function arriveCommand(
+  collection: string,
+  { key, session, tickets }: RequestOf<'arrive'> & { readonly tickets: readonly [TicketRef, ...TicketRef[]] },
+): Command {
+  return {
+    update: collection,
+    updates: [
+      ...tickets.map((ticket) => ticketStatement({ key, session, ticket })),
+      arrivalMark({ key, session, ticket: tickets[0] }),
+    ],
+    ordered: true,
+    maxTimeMS: COMMAND_LIMIT_MS,
+    writeConcern: MAJORITY,
+  };
+}
+
+function ticketStatement({ key, session, ticket }: RequestOf<'tryGrant'>): Command {
+  const fields = {
+    key: literal(key),
+    at: { $ifNull: ['$at', '$$CLUSTER_TIME'] },
+    n: literal(long(ticket.n)),
+    session: literal(session),
+    callers: literal(long(ticket.callers)),
+  };
+  return { q: { _id: ticketId(session, ticket.n) }, u: [{ $set: fields }], upsert: true };
+}
+
+/** LEAVE, and the tickets of a hold. */
+export function deleteTicketsCommand(collection: string, { ids }: RequestOf<'deleteTickets'>): Command {
+  return deleteMany(collection, { _id: { $in: ids } });
+}
+
+/** All tickets of one session, by their `_id`s: `/` is followed by `0` in ASCII. */
+export function deleteTicketsOfCommand(collection: string, { session }: RequestOf<'deleteTicketsOf'>): Command {
+  return deleteMany(collection, { _id: { $gte: `${session}/`, $lt: `${session}0` } });
+}
+
+/** PREFETCH: first the lock document as `{ lock }`, then the head of the queue. */
+export function readQueueCommand(collection: string, request: RequestOf<'readQueue'>): Command {
+  const { key, withoutTickets, withoutSessions, limit } = request;
+  const match = {
+    key,
+    ...WELL_FORMED,
+    ...(withoutTickets.length > 0 && { _id: { $nin: withoutTickets } }),
+    session: withoutSessions.length > 0 ? { ...SESSION_TEXT, $nin: withoutSessions } : SESSION_TEXT,
+  };
+  return aggregate(collection, [
+    { $match: { _id: key } },
+    { $replaceWith: { lock: '$$ROOT' } },
+    { $unionWith: { coll: collection, pipeline: headStages(match, limit) } },
+  ]);
+}
+
+/** The patrol's read: awaited documents as `{ lock, head }`, then those of our tickets that exist. */
+export function readAwaitedCommand(collection: string, request: RequestOf<'readAwaited'>): Command {
+  const { keys, ticketIds, headLimit } = request;
+  const head = headStages({ ...WELL_FORMED, session: SESSION_TEXT, key: { $exists: true } }, headLimit);
+  return aggregate(collection, [
+    { $match: { _id: { $in: keys } } },
+    { $lookup: { from: collection, localField: '_id', foreignField: 'key', pipeline: head, as: 'head' } },
+    { $replaceWith: { head: '$head', lock: { $unsetField: { field: 'head', input: '$$ROOT' } } } },
+    { $unionWith: { coll: collection, pipeline: [{ $match: { _id: { $in: ticketIds } } }, { $project: { _id: 1 } }] } },
+  ]);
+}
+
+/**
+ * The audit's read, covered by its index; the type repeats what the index is partial on. Grants of one session differ
+ * from each other, whatever the key, so that a second page may start after the last grant of the first.
+ */
+export function readGrantsCommand(
+  collection: string,
+  { session, after }: { readonly session: string; readonly after: string | null },
+): Command {
+  const from = after === null ? { $gte: `${session}/` } : { $gt: after };
+  return aggregate(collection, [
+    { $match: { grant: { $type: 'string', ...from, $lt: `${session}0` } } },
+    { $sort: { grant: 1 } },
+    { $project: { _id: 1, grant: 1 } },
+  ]);
+}
+
+function headStages(match: Command, limit: number): Command[] {
+  return [{ $match: match }, { $sort: QUEUE_ORDER }, { $limit: limit }, { $project: TICKET_FIELDS }];
+}
+
+function deleteMany(collection: string, q: Command): Command {
+  return { delete: collection, deletes: [{ q, limit: 0 }], maxTimeMS: COMMAND_LIMIT_MS, writeConcern: MAJORITY };
+}
+
+/** One batch as far as the server's 16 MB reach. */
+const BATCH_SIZE = 1_000_000;
+
+/** A read; the connection adds the read concern. */
+export function aggregate(collection: string, pipeline: readonly Command[]): Command {
+  return { aggregate: collection, pipeline, cursor: { batchSize: BATCH_SIZE }, maxTimeMS: COMMAND_LIMIT_MS };
+}
