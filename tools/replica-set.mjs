@@ -11,6 +11,8 @@ import { join } from 'node:path';
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 10_000;
 const SET_NAME = 'rs0';
+// Not detached, the servers would take a terminal's Ctrl-C for their own, and be gone before what runs on them has ended.
+const SPAWN = { detached: true };
 const ROOT = { user: 'root', password: 'root-password' };
 
 /**
@@ -53,6 +55,7 @@ export async function startReplicaSet(options) {
       name: SET_NAME,
       storageEngine: 'wiredTiger',
       args: serverArguments(options),
+      spawn: SPAWN,
       configSettings: { electionTimeoutMillis: 500, heartbeatIntervalMillis: 100 },
       ...(options.auth ? { auth: rootAccount() } : {}),
     },
@@ -87,6 +90,7 @@ export async function startStandalone(options) {
       launchTimeout: START_LIMIT_MS,
       args: serverArguments(options),
     },
+    spawn: SPAWN,
     ...(options.auth ? { auth: rootAccount() } : {}),
   });
   const stop = stopper(server, () => [server], folder);
