@@ -286,7 +286,9 @@ export class ResourceQueue implements HoldOwner {
   async #workUntilIdle(): Promise<void> {
     for (;;) {
       try {
-        if (!(await this.#step())) break;
+        const step = this.#nextStep();
+        if (step === null) break;
+        await step;
       } catch (error) {
         // A lost session has put everything back already; anything else is a fault that must not stop the queue.
         if (!(error instanceof SessionGone)) this.#host.report.failed(error);
@@ -296,14 +298,15 @@ export class ResourceQueue implements HoldOwner {
     this.#retireIfIdle();
   }
 
-  /** One command at a time; a release goes before an arrival. false: nothing to do. */
-  async #step(): Promise<boolean> {
+  /**
+   * One command at a time; a release goes before an arrival. null: nothing to do. Not a promise of that: whoever came
+   * between the decision and the end of the worker would be heard by nobody.
+   */
+  #nextStep(): Promise<void> | null {
     const run = this.#run;
-    if (run?.phase === 'finished') await this.#release(run);
-    else if (this.#unmarked.size > 0) await this.#markAgain();
-    else if (this.#dropSettled() > 0) await this.#arrive();
-    else return false;
-    return true;
+    if (run?.phase === 'finished') return this.#release(run);
+    if (this.#unmarked.size > 0) return this.#markAgain();
+    return this.#dropSettled() > 0 ? this.#arrive() : null;
   }
 
   #dropSettled(): number {
