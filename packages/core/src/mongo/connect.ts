@@ -82,7 +82,13 @@ class OwnClient implements DatabaseSource {
   }
 
   open(): Promise<OpenDatabase> {
-    this.#opening ??= this.#connect();
+    if (this.#opening === null) {
+      const opening = this.#connect();
+      this.#opening = opening;
+      opening.catch(() => {
+        if (this.#opening === opening) this.#opening = null;
+      });
+    }
     return this.#opening;
   }
 
@@ -99,7 +105,6 @@ class OwnClient implements DatabaseSource {
       await client.connect();
       return { client, db: client.db(this.#dbName) };
     } catch (error) {
-      this.#opening = null;
       await client.close().catch(() => {});
       throw error;
     }

@@ -20,9 +20,14 @@ export class CommandLimitError extends Error {
   override readonly name = 'CommandLimitError';
 }
 
-/** Server codes this library handles in a place of its own. */
+/** Some messages of the server repeat the whole command. */
+const TEXT_MAX_COUNT = 300;
+const CONNECTION_STRING = /mongodb(\+srv)?:\/\//i;
+const CONNECTION_STRINGS = /mongodb(\+srv)?:\/\/[^\s"']*/gi;
+
+/** The loser of two upserts of one absent document gets it; sending again helps, unless there is a unique index of others. */
 export const DUPLICATE_KEY = 11000;
-export const UNAUTHORIZED = 13;
+const UNAUTHORIZED = 13;
 
 /** The server, or the driver, refused before anything was sent or done. */
 const NOT_SENT_NAMES: ReadonlySet<string> = new Set([
@@ -37,12 +42,10 @@ const CLIENT_CLOSED_NAMES: ReadonlySet<string> = new Set(['MongoTopologyClosedEr
 const NOT_PRIMARY_CODES: ReadonlySet<number> = new Set([10107, 10058, 13435, 13436]);
 const NOT_AUTHENTICATED_CODES: ReadonlySet<number> = new Set([11, 18, 334, 8000]);
 /** Not a replica set, or a server that does not know what MongoDB 6.0 knows. */
-const UNSUPPORTED_CODES: ReadonlySet<number> = new Set([
-  59, 115, 168, 238, 303, 15952, 15999, 17276, 31249, 40324, 40573,
-]);
+const UNSUPPORTED_CODES: ReadonlySet<number> = new Set([59, 115, 168, 238, 303, 17276, 40324, 40573]);
 /** The server will refuse the same command again: a validator, a view, an index that is defined otherwise. */
 const REFUSED_CODES: ReadonlySet<number> = new Set([
-  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 17280, 17419,
+  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 11000, 17280, 17419,
 ]);
 
 /** The public error for whatever the driver threw. Errors of ours pass through. */
@@ -55,8 +58,7 @@ export function failureOf(error: unknown, intent: Intent): LockError {
 function lasting(error: unknown): LockError | null {
   const { name, code } = marksOf(error);
   const cause = safeCause(error);
-  if (code === UNAUTHORIZED)
-    return new LockMissingPrivilegesError(`The database user may not do this: ${text(error)}`, { cause });
+  if (code === UNAUTHORIZED) return new LockMissingPrivilegesError(`${MISSING_ACTION} ${text(error)}`, { cause });
   if (code !== null && NOT_AUTHENTICATED_CODES.has(code)) {
     return new LockMissingPrivilegesError(`The database user could not log in: ${text(error)}`, { cause });
   }
@@ -71,6 +73,10 @@ function lasting(error: unknown): LockError | null {
   }
   return null;
 }
+
+const MISSING_ACTION =
+  'The database user needs the actions find, insert, update, remove, changeStream and createIndex on the collection of ' +
+  'the locks and on that of the sessions ("dlocks" and "dlocks.sessions" by default).';
 
 function passing(error: unknown, intent: Intent): LockError {
   const { name } = marksOf(error);
@@ -114,15 +120,11 @@ export function codeOf(error: unknown): number | null {
   return marksOf(error).code;
 }
 
-/** The driver's name of a failure. */
-export function nameOf(error: unknown): string {
-  return marksOf(error).name;
-}
-
-/** The message with anything that looks like a connection string taken out. */
+/** The message with anything that looks like a connection string taken out, and without the whole command behind it. */
 export function text(error: unknown): string {
-  const message = error instanceof Error || hasMessage(error) ? String(error.message) : String(error);
-  return message.replace(/mongodb(\+srv)?:\/\/[^\s"']*/gi, '<connection string>');
+  const message = hasMessage(error) ? String(error.message) : String(error);
+  const redacted = message.replaceAll(CONNECTION_STRINGS, '<connection string>');
+  return redacted.length > TEXT_MAX_COUNT ? `${redacted.slice(0, TEXT_MAX_COUNT)}…` : redacted;
 }
 
 function hasMessage(error: unknown): error is { message: unknown } {
@@ -130,6 +132,6 @@ function hasMessage(error: unknown): error is { message: unknown } {
 }
 
 /** The driver's own error, unless its text repeats a connection string. */
-export function safeCause(error: unknown): unknown {
-  return hasMessage(error) && text(error) !== String(error.message) ? new Error(text(error)) : error;
+function safeCause(error: unknown): unknown {
+  return hasMessage(error) && CONNECTION_STRING.test(String(error.message)) ? new Error(text(error)) : error;
 }

@@ -17,6 +17,7 @@ import type { Command } from './commands.js';
 import { type Connection, cursorOf, type Reply } from './connection.js';
 import { codeOf, failureOf } from './failures.js';
 import type { Preparation } from './prepare.js';
+import { streamStages } from './stream-stages.js';
 
 /** How long the server waits for an event before it answers a `getMore` with none: the pulse of the stream. */
 const AWAIT_MS = 1_000;
@@ -54,33 +55,6 @@ export class MongoChangeFeed implements ChangeFeed {
     stream.start();
     return stream;
   }
-}
-
-/** The stages of the stream. Everything in the match is pushed down to the scan of the oplog. */
-export function streamStages({
-  session,
-  startAt,
-}: {
-  readonly session: string;
-  readonly startAt?: unknown;
-}): Command[] {
-  const named = { $gte: `${session}/`, $lt: `${session}0` };
-  return [
-    { $changeStream: startAt === null || startAt === undefined ? {} : { startAtOperationTime: startAt } },
-    {
-      $match: {
-        // A pipeline update whose diff is larger than the document is logged, and arrives, as a replacement.
-        operationType: { $in: ['insert', 'update', 'replace'] },
-        $or: [{ 'updateDescription.updatedFields.grant': named }, { 'fullDocument.grant': named }],
-      },
-    },
-    {
-      $project: {
-        key: '$documentKey._id',
-        grant: { $ifNull: ['$updateDescription.updatedFields.grant', '$fullDocument.grant'] },
-      },
-    },
-  ];
 }
 
 /** A cursor on the server, and the driver session all its commands must share. */

@@ -6,6 +6,7 @@
 import type { CollectionNames } from './commands.js';
 import type { Connection } from './connection.js';
 import { ensureIndexes } from './indexes.js';
+import { checkChangeStreams, checkCollections, checkServer } from './topology.js';
 
 /** The state of being prepared: in flight at most once, and kept once it has succeeded. */
 export class Preparation {
@@ -36,7 +37,9 @@ export class Preparation {
   }
 
   async #prepare(): Promise<void> {
-    await this.#connection.open();
+    await checkServer(this.#connection);
+    await checkCollections(this.#connection, this.#names);
     await ensureIndexes(this.#connection, this.#names);
+    await checkChangeStreams(this.#connection, this.#names);
   }
 }

@@ -17,7 +17,6 @@ const WELL_FORMED: Command = {
   at: { $type: 'timestamp' },
   n: { $type: 'long', $gte: 1 },
   callers: { $type: 'long', $gte: 1 },
-  $expr: ID_MATCHES,
 };
 const SESSION_TEXT: Command = { $regex: '^[A-Za-z0-9_-]{1,64}$' };
 const TICKET_FIELDS: Command = { session: 1, n: 1, callers: 1 };
@@ -64,10 +63,11 @@ export function deleteTicketsOfCommand(collection: string, { session }: RequestO
 export function readQueueCommand(collection: string, request: RequestOf<'readQueue'>): Command {
   const { key, withoutTickets, withoutSessions, limit } = request;
   const match = {
-    key,
     ...WELL_FORMED,
-    ...(withoutTickets.length > 0 && { _id: { $nin: withoutTickets } }),
-    session: withoutSessions.length > 0 ? { ...SESSION_TEXT, $nin: withoutSessions } : SESSION_TEXT,
+    key,
+    session: { ...SESSION_TEXT, ...(withoutSessions.length > 0 && { $nin: withoutSessions }) },
+    // As an expression, so that the planner never takes the index on `_id` for it.
+    $expr: { $and: [ID_MATCHES, { $not: [{ $in: ['$_id', literal(withoutTickets)] }] }] },
   };
   return aggregate(collection, [
     { $match: { _id: key } },
@@ -79,10 +79,18 @@ export function readQueueCommand(collection: string, request: RequestOf<'readQue
 /** The patrol's read: awaited documents as `{ lock, head }`, then those of our tickets that exist. */
 export function readAwaitedCommand(collection: string, request: RequestOf<'readAwaited'>): Command {
   const { keys, ticketIds, headLimit } = request;
-  const head = headStages({ ...WELL_FORMED, session: SESSION_TEXT, key: { $exists: true } }, headLimit);
+  const match = { ...WELL_FORMED, key: { $exists: true }, session: SESSION_TEXT, $expr: ID_MATCHES };
   return aggregate(collection, [
     { $match: { _id: { $in: keys } } },
-    { $lookup: { from: collection, localField: '_id', foreignField: 'key', pipeline: head, as: 'head' } },
+    {
+      $lookup: {
+        from: collection,
+        localField: '_id',
+        foreignField: 'key',
+        pipeline: headStages(match, headLimit),
+        as: 'head',
+      },
+    },
     { $replaceWith: { head: '$head', lock: { $unsetField: { field: 'head', input: '$$ROOT' } } } },
     { $unionWith: { coll: collection, pipeline: [{ $match: { _id: { $in: ticketIds } } }, { $project: { _id: 1 } }] } },
   ]);
