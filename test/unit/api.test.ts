@@ -460,7 +460,8 @@ describe('the static façade', () => {
   });
 
   it('logs to what was registered, before it was configured or after, and nowhere else', async () => {
-    const [first, second]: unknown[][] = [[], []];
+    const first: unknown[][] = [];
+    const second: unknown[][] = [];
     const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
     DLocks.registerLoggerErrorFn((...line) => first.push(line));
     // The way to this database always fails; the call ends by its own limit, or sooner.

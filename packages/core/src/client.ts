@@ -6,6 +6,7 @@ import {
   checkExec,
   checkLock,
   checkTryLock,
+  type ExecContext,
   type ExecRequest,
   type LockRequest,
   type TryLockRequest,
@@ -159,7 +160,7 @@ export class LockClient extends SafeEmitter {
     const lock = await this.#acquire(checked);
     let result: T;
     try {
-      result = await fn({ signal: lock.signal, fencingToken: lock.fencingToken, lock });
+      result = await fn(contextOf(lock));
     } catch (error) {
       await lock.unlock();
       throw error;
@@ -214,6 +215,17 @@ function resolveOptions(given: LockClientOptions): { options: ResolvedOptions; s
   const deeper = sourceProblems(source);
   if (deeper.length > 0) throw new LockInvalidOptionError(deeper);
   return { options, source };
+}
+
+/** The signal is made when it is first read: most functions never do, and it is a good part of a handoff in memory. */
+function contextOf(lock: Lock): ExecContext {
+  return {
+    get signal() {
+      return lock.signal;
+    },
+    fencingToken: lock.fencingToken,
+    lock,
+  };
 }
 
 /** An error first, as loggers like it, then the other facts where there are any. */
