@@ -1,0 +1,167 @@
+/**
+ * The network between one process and the replica set: delay, loss of requests and of replies, late copies, and outages.
+ * It carries whole commands and knows nothing of what they do. Called by `store.ts` and, for outages, by `feed.ts`.
+ */
+import type { Chance } from './chance.js';
+import type { Outcome, Program, ReplicaSet } from './replica-set.js';
+import type { SimProcess } from './sim-process.js';
+import type { World } from './world.js';
+
+/** What an outage does to what is sent during it. */
+export type OutageKind =
+  /** No primary is found: surely not applied. */
+  | 'refuse'
+  /** It vanishes. */
+  | 'drop'
+  /** It arrives when the outage is over. */
+  | 'hold'
+  /** It arrives and is applied, but no reply comes back. */
+  | 'deaf';
+
+export interface Outage {
+  readonly kind: OutageKind;
+  readonly fromMS: number;
+  readonly toMS: number;
+}
+
+export interface LinkSettings {
+  readonly delayMS: readonly [number, number];
+  /** How often a delay is of another order. */
+  readonly slowRate: number;
+  readonly slowMS: readonly [number, number];
+  readonly loseRequestRate: number;
+  readonly loseReplyRate: number;
+  /** How often a loss is never noticed, instead of being an error some time later. */
+  readonly silentRate: number;
+  readonly errorMS: readonly [number, number];
+  /** How often a write arrives once more, and how much later. */
+  readonly copyRate: number;
+  readonly copyMS: readonly [number, number];
+}
+
+/** The errors a store may reject with; given, because a mutated engine has classes of its own. */
+export interface LinkErrors {
+  unavailable(): Error;
+  outcomeUnknown(): Error;
+}
+
+export interface Command<T> {
+  readonly name: string;
+  readonly kind: 'read' | 'write';
+  readonly request: unknown;
+  readonly program: () => Program<T>;
+}
+
+export class Link {
+  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #set: ReplicaSet;
+  readonly #process: SimProcess;
+  readonly #settings: LinkSettings;
+  readonly #outages: readonly Outage[];
+  readonly #errors: LinkErrors;
+  /** Told whenever something goes wrong on the way. */
+  readonly #disturb: () => void;
+  sentCount = 0;
+
+  constructor(given: {
+    world: World;
+    chance: Chance;
+    set: ReplicaSet;
+    process: SimProcess;
+    settings: LinkSettings;
+    outages: readonly Outage[];
+    errors: LinkErrors;
+    disturb: () => void;
+  }) {
+    this.#world = given.world;
+    this.#chance = given.chance;
+    this.#set = given.set;
+    this.#process = given.process;
+    this.#settings = given.settings;
+    this.#outages = given.outages;
+    this.#errors = given.errors;
+    this.#disturb = given.disturb;
+  }
+
+  get outage(): Outage | null {
+    const { nowMS } = this.#world;
+    return this.#outages.find(({ fromMS, toMS }) => fromMS <= nowMS && nowMS < toMS) ?? null;
+  }
+
+  delayMS(): number {
+    const { delayMS, slowRate, slowMS } = this.#settings;
+    return this.#chance.between(...(this.#chance.hit(slowRate) ? slowMS : delayMS));
+  }
+
+  send<T>(command: Command<T>): Promise<T> {
+    this.sentCount += 1;
+    const number = this.sentCount;
+    this.#process.trace(`-> #${number} ${command.name} ${JSON.stringify(command.request)}`);
+    return new Promise((resolve, reject) => {
+      const answer = (outcome: Outcome<T>): void => this.#reply(command, number, outcome, resolve, reject);
+      const fail = (error: Error): void => this.#failLater(number, error, reject);
+      const { copyRate, copyMS, loseRequestRate } = this.#settings;
+      const outage = this.outage;
+      if (command.kind === 'write' && this.#chance.hit(copyRate)) {
+        this.#world.in(this.#chance.between(...copyMS), () => {
+          this.#disturb();
+          this.#execute(command, `copy of #${number}`, () => {});
+        });
+      }
+      if (outage?.kind === 'refuse') return fail(this.#errors.unavailable());
+      if (outage?.kind === 'drop' || this.#chance.hit(loseRequestRate)) return fail(this.#errors.outcomeUnknown());
+      const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
+      if (outage?.kind === 'hold') this.#disturb();
+      this.#world.at(arrivesAt, () => this.#execute(command, `#${number}`, answer));
+    });
+  }
+
+  #execute<T>(command: Command<T>, what: string, answer: (outcome: Outcome<T>) => void): void {
+    this.#process.trace(`   ${what} ${command.name} reaches the server`);
+    this.#set.run(command.program(), command.kind, answer);
+  }
+
+  #reply<T>(
+    command: Command<T>,
+    number: number,
+    outcome: Outcome<T>,
+    resolve: (reply: T) => void,
+    reject: (error: Error) => void,
+  ): void {
+    const { loseReplyRate } = this.#settings;
+    const outage = this.outage;
+    const lost = outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
+    if (outcome.kind === 'interrupted' || lost) return this.#failLater(number, this.#errors.outcomeUnknown(), reject);
+    const { committedPosition } = this.#set;
+    const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
+    this.#world.at(arrivesAt, () => {
+      this.#process.deliver(`<- #${number} ${command.name}`, () => {
+        this.#process.trace(`<- #${number} ${command.name} ${show(outcome.reply)}`);
+        this.#process.seenPosition = Math.max(this.#process.seenPosition, committedPosition);
+        resolve(outcome.reply);
+      });
+    });
+  }
+
+  #failLater(number: number, error: Error, reject: (error: Error) => void): void {
+    this.#disturb();
+    const silent = (error as { code?: string }).code !== 'LOCK_UNAVAILABLE' && this.#chance.hit(this.#settings.silentRate);
+    if (silent) return this.#process.trace(`   #${number} is lost`);
+    this.#world.in(this.#chance.between(...this.#settings.errorMS), () => {
+      this.#process.deliver(`<- #${number} fails`, () => {
+        this.#process.trace(`<- #${number} fails: ${error.message}`);
+        reject(error);
+      });
+    });
+  }
+}
+
+function show(value: unknown): string {
+  return (
+    JSON.stringify(value, (_, item) => {
+      if (item instanceof Map) return Object.fromEntries(item);
+      return item instanceof Set ? [...item] : item;
+    }) ?? 'ok'
+  );
+}

@@ -1,0 +1,386 @@
+/**
+ * The observer of one run: it keeps what was seen of calls, holds and stored grants, and asks the predicates of
+ * `protocol/invariants.ts` after every step. It changes nothing. The first thing broken ends the run.
+ */
+import type { Hold } from '#core/engine/hold.js';
+import { lastToken, parseGrant } from '#core/protocol/grant.js';
+import {
+  boundedEverything,
+  type CallFacts,
+  fencingMonotonic,
+  firstComeFirstServed,
+  type HoldFacts,
+  holderFirstToKnow,
+  honestOutcome,
+  type InvariantId,
+  lossIsSignalled,
+  mutualExclusion,
+  noBarging,
+  nothingLeftBehind,
+  type ProgressTimes,
+  progress,
+  releaseIdempotent,
+} from '#core/protocol/invariants.js';
+import { sessionId } from './commands.js';
+import type { OplogEntry, ReplicaSet } from './replica-set.js';
+import type { CallPlan } from './scenario.js';
+import type { SimProcess } from './sim-process.js';
+import type { World } from './world.js';
+
+/** What broke: an invariant, or what every history must show (each call settles once, each loss is reported once). */
+export interface Violation {
+  readonly invariant: InvariantId | 'history';
+  readonly what: string;
+  readonly atMS: number;
+}
+
+export type CallEnd = 'granted' | 'refused' | 'left';
+
+/** A call as seen from outside. */
+export class CallRecord implements CallFacts {
+  readonly plan: CallPlan;
+  readonly process: SimProcess;
+  readonly calledAt: number;
+  arrivedAt: number | null = null;
+  exempt = false;
+  sessionLost = false;
+  announced = false;
+  /** The session and first ticket of the ARRIVE that it was first sent with. */
+  arrival: { readonly session: string; readonly id: string } | null = null;
+  end: CallEnd | null = null;
+  hold: HoldRecord | null = null;
+
+  constructor(plan: CallPlan, process: SimProcess, calledAt: number) {
+    this.plan = plan;
+    this.process = process;
+    this.calledAt = calledAt;
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  get key(): string {
+    return this.plan.key;
+  }
+
+  get waiting(): boolean {
+    return this.end === null && this.process.state !== 'dead';
+  }
+}
+
+/** A hold as seen from outside. */
+export class HoldRecord implements HoldFacts {
+  readonly call: CallRecord;
+  readonly hold: Hold;
+  readonly releases: (boolean | null)[] = [];
+  readonly signal: AbortSignal;
+  /** When it was first seen not to believe itself valid although nobody released it. */
+  doubtedAt: number | null = null;
+  lostCount = 0;
+  releasedCount = 0;
+  /** Its lock document was deleted by hand. */
+  exempt = false;
+
+  constructor(call: CallRecord, hold: Hold) {
+    this.call = call;
+    this.hold = hold;
+    this.signal = hold.signal;
+  }
+
+  get name(): string {
+    return `${this.call.name} of ${this.call.process.name}`;
+  }
+
+  get key(): string {
+    return this.call.key;
+  }
+
+  get token(): number {
+    return this.hold.fencingToken;
+  }
+
+  get held(): boolean {
+    return this.call.process.state !== 'dead' && this.hold.held;
+  }
+
+  get aborted(): boolean {
+    return this.signal.aborted;
+  }
+
+  get running(): boolean {
+    return this.call.process.state === 'running';
+  }
+
+  /** Whether the caller has done with it. */
+  get over(): boolean {
+    return this.call.process.state === 'dead' || this.hold.phase !== 'held';
+  }
+}
+
+interface KeyRecord {
+  storedToken: number;
+  servedToken: number;
+  movedAt: number;
+}
+
+/** How late a signal may be: the timers of a process are late by some milliseconds. */
+const SIGNAL_TOLERANCE_MS = 10;
+
+export class Observer {
+  readonly calls: CallRecord[] = [];
+  readonly holds: HoldRecord[] = [];
+  violation: Violation | null = null;
+  /** When something last went wrong from outside: progress is owed from then on. */
+  disturbedAt = 0;
+  handoffsCount = 0;
+  readonly #world: World;
+  readonly #set: ReplicaSet;
+  readonly #times: ProgressTimes;
+  readonly #keys = new Map<string, KeyRecord>();
+  /** Stored grants whose document was deleted by hand. */
+  readonly #deletedGrants = new Set<string>();
+  /** The current session of each process, as its events say. */
+  readonly sessions = new Map<SimProcess, string>();
+  #openHolds: HoldRecord[] = [];
+
+  constructor(world: World, set: ReplicaSet, times: ProgressTimes) {
+    this.#world = world;
+    this.#set = set;
+    this.#times = times;
+    set.listen({ onApplied: (entry) => this.#onApplied(entry), onCommitted: (entry) => this.#onCommitted(entry) });
+  }
+
+  /** Something from outside goes wrong now. */
+  disturb(): void {
+    this.disturbedAt = this.#world.nowMS;
+  }
+
+  // --- what processes do ------------------------------------------------------------------------------------------
+
+  called(plan: CallPlan, process: SimProcess): CallRecord {
+    const call = new CallRecord(plan, process, this.#world.nowMS);
+    this.calls.push(call);
+    return call;
+  }
+
+  announced(name: string): void {
+    const call = this.calls.find((other) => other.name === name);
+    if (call !== undefined) call.announced = true;
+  }
+
+  /** An ARRIVE is sent: it carries the calls that were announced since the last. */
+  arriving(process: SimProcess, request: { readonly key: string; readonly session: string; readonly ticket: number }): void {
+    const id = `${request.session}/${request.ticket}`;
+    for (const call of this.calls) {
+      if (call.process !== process || call.key !== request.key || !call.announced || call.arrival !== null) continue;
+      call.arrival = { session: request.session, id };
+    }
+  }
+
+  granted(call: CallRecord, hold: Hold): HoldRecord {
+    const record = new HoldRecord(call, hold);
+    this.#expect('history', call.end === null ? null : `${call.name} settles again`);
+    this.#expect('INV-03', firstComeFirstServed(call, this.calls));
+    call.end = 'granted';
+    call.hold = record;
+    record.exempt = [...this.#deletedGrants].some((grant) => covers(grant, record));
+    this.holds.push(record);
+    this.#openHolds.push(record);
+    const key = this.#key(call.key);
+    // A hold that was lost before its promise was heard is nobody's belief.
+    if (record.held && !record.exempt) {
+      this.#expect('INV-01', mutualExclusion(record, this.#openHolds.filter((other) => !other.exempt)));
+      this.#expect('INV-02', fencingMonotonic(call.key, { before: key.servedToken, now: record.token }));
+      key.servedToken = Math.max(key.servedToken, record.token);
+    }
+    key.movedAt = this.#world.nowMS;
+    return record;
+  }
+
+  ended(call: CallRecord, end: 'refused' | 'left', code: string): void {
+    this.#expect('history', call.end === null ? null : `${call.name} settles again`);
+    call.end = end;
+    this.#expect('INV-09', honestOutcome(call, { code, sessionLost: call.sessionLost }));
+  }
+
+  releasing(record: HoldRecord): (answer: boolean) => void {
+    const at = record.releases.push(null) - 1;
+    return (answer) => {
+      record.releases[at] = answer;
+      this.#key(record.key).movedAt = this.#world.nowMS;
+      const answers = record.releases.map((each) => each === true);
+      this.#expect('INV-07', releaseIdempotent(record, answers));
+    };
+  }
+
+  lostEvent(token: number, key: string): void {
+    const call = this.calls.find((other) => other.key === key && other.hold?.token === token);
+    if (call?.hold) call.hold.lostCount += 1;
+    if (call?.hold) this.#expect('history', call.hold.lostCount === 1 ? null : `${call.hold.name} is reported lost again`);
+  }
+
+  releasedEvent(token: number, key: string): void {
+    const call = this.calls.find((other) => other.key === key && other.hold?.token === token);
+    if (call?.hold) call.hold.releasedCount += 1;
+  }
+
+  sessionOpened(process: SimProcess, session: string): void {
+    this.sessions.set(process, session);
+  }
+
+  sessionGone(process: SimProcess): void {
+    this.sessions.delete(process);
+    for (const call of this.calls) if (call.process === process && call.end === null) this.#loseSession(call);
+  }
+
+  unhandled(reason: unknown): void {
+    this.#expect('history', `unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
+  }
+
+  bounded(name: string, count: number, limit: number): void {
+    this.#expect('INV-11', boundedEverything(name, count, limit));
+  }
+
+  // --- what the operator does -------------------------------------------------------------------------------------
+
+  deletedByHand(key: string, grant: string | null): void {
+    if (grant !== null) this.#deletedGrants.add(grant);
+    for (const record of this.holds) if (grant !== null && record.key === key && covers(grant, record)) record.exempt = true;
+    for (const call of this.calls) if (call.key === key) call.exempt = true;
+    this.disturb();
+  }
+
+  // --- what is stored ---------------------------------------------------------------------------------------------
+
+  #onApplied({ id, before, after, author }: OplogEntry): void {
+    const grant = before?.kind === 'lock' ? before.grant : null;
+    const next = after?.kind === 'lock' ? after.grant : null;
+    if (grant === null || grant === next || author.command === 'OPERATOR') return;
+    for (const record of this.#openHolds) {
+      if (record.key !== id || record.exempt || !covers(grant, record)) continue;
+      this.#expect('INV-06', holderFirstToKnow(record));
+    }
+  }
+
+  #onCommitted(entry: OplogEntry): void {
+    const { before, after, id } = entry;
+    if (after?.kind === 'lock' || before?.kind === 'lock') this.#onLock(entry);
+    const ended = after === null || (after.kind === 'session' && after.state === 'dead');
+    if (ended && id.startsWith('session:')) {
+      for (const call of this.calls) {
+        if (call.arrival !== null && id === sessionId(call.arrival.session)) this.#loseSession(call);
+      }
+    }
+  }
+
+  #onLock({ id: key, before, after, author }: OplogEntry): void {
+    const grant = before?.kind === 'lock' ? before.grant : null;
+    const next = after?.kind === 'lock' ? after.grant : null;
+    const record = this.#key(key);
+    if (next !== null && next !== grant) {
+      record.movedAt = this.#world.nowMS;
+      const parsed = parseGrant(next);
+      if (parsed === null) return this.#expect('history', `malformed grant ${next}`);
+      this.#expect('INV-02', fencingMonotonic(key, { before: record.storedToken, now: parsed.firstToken }));
+      record.storedToken = lastToken(parsed);
+      this.handoffsCount += 1;
+    }
+    if (next === null && grant !== null) record.movedAt = this.#world.nowMS;
+    const taken = grant === null && next !== null && (author.command === 'TRY' || author.command === 'ARRIVE');
+    if (taken) {
+      const by = `${author.command} of ${author.process} (${next})`;
+      this.#expect('INV-04', noBarging({ key, by, takenAt: this.#world.nowMS }, this.calls));
+    }
+    if (author.command === 'ARRIVE') this.#arrived(author.detail ?? '');
+  }
+
+  #arrived(id: string): void {
+    for (const call of this.calls) {
+      if (call.arrival?.id === id && call.arrivedAt === null) call.arrivedAt = this.#world.nowMS;
+    }
+  }
+
+  #loseSession(call: CallRecord): void {
+    call.sessionLost = true;
+    call.exempt = true;
+  }
+
+  // --- after every step -------------------------------------------------------------------------------------------
+
+  /** What must hold at every instant, whatever just happened. */
+  afterStep(): void {
+    const { nowMS } = this.#world;
+    for (const record of this.#openHolds) {
+      if (record.over || record.held) record.doubtedAt = null;
+      else record.doubtedAt ??= nowMS;
+      if (!record.running) record.doubtedAt = null;
+      const lateMS = record.doubtedAt === null ? 0 : nowMS - record.doubtedAt;
+      this.#expect('INV-06', lossIsSignalled(record, lateMS, SIGNAL_TOLERANCE_MS));
+    }
+    this.#openHolds = this.#openHolds.filter((record) => !record.over);
+  }
+
+  /** INV-05, looked at every now and then: it is about how long nothing happens. */
+  checkProgress(): void {
+    for (const [key, { movedAt }] of this.#keys) {
+      if (this.holds.some((record) => record.key === key && !record.over)) continue;
+      const waiting = this.calls.filter(
+        (call) => call.key === key && call.waiting && call.arrivedAt !== null && call.process.state === 'running',
+      );
+      if (waiting.length === 0) continue;
+      const since = Math.max(movedAt, this.disturbedAt, Math.min(...waiting.map(({ arrivedAt }) => arrivedAt ?? 0)));
+      const stall = { key, cause: this.#causeOf(key), forMS: this.#world.nowMS - since };
+      this.#expect('INV-05', progress(stall, this.#times));
+    }
+  }
+
+  #causeOf(key: string): 'missed' | 'holder-dead' {
+    const doc = this.#set.committed.get(key);
+    const grant = doc?.kind === 'lock' ? parseGrant(doc.grant) : null;
+    if (grant === null) return 'missed';
+    for (const [process, session] of this.sessions) {
+      if (session === grant.session && process.state === 'running') return 'missed';
+    }
+    return 'holder-dead';
+  }
+
+  /** When all is over: what must have happened by then, and must not be there any more. */
+  checkEnd(left: { readonly tickets: readonly string[]; readonly grants: readonly string[] }): void {
+    for (const call of this.calls) {
+      this.#expect('INV-05', call.waiting ? `${call.name} of ${call.process.name} never settles` : null);
+    }
+    for (const record of this.holds) {
+      if (record.call.process.state === 'dead') continue;
+      const reports = record.lostCount + record.releasedCount;
+      const released = record.releases.some((answer) => answer === true);
+      const wrong = reports > 1 || (released && record.releasedCount !== 1);
+      const silent = reports === 0 && record.releases.length === 0;
+      const what = `${record.name}: ${record.lostCount} lost, ${record.releasedCount} released, answers ${record.releases}`;
+      this.#expect('history', wrong || silent ? what : null);
+    }
+    this.#expect('INV-08', nothingLeftBehind(left));
+  }
+
+  expect(invariant: Violation['invariant'], what: string | null): void {
+    this.#expect(invariant, what);
+  }
+
+  #expect(invariant: Violation['invariant'], what: string | null): void {
+    if (what !== null) this.violation ??= { invariant, what, atMS: this.#world.nowMS };
+  }
+
+  #key(key: string): KeyRecord {
+    const known = this.#keys.get(key);
+    if (known !== undefined) return known;
+    const record = { storedToken: 0, servedToken: 0, movedAt: this.#world.nowMS };
+    this.#keys.set(key, record);
+    return record;
+  }
+}
+
+/** Whether a hold is one of a stored grant's. */
+function covers(text: string, record: HoldRecord): boolean {
+  const grant = parseGrant(text);
+  return grant !== null && grant.firstToken <= record.token && record.token <= lastToken(grant);
+}

@@ -1,0 +1,224 @@
+/**
+ * The simulated replica set: documents, an oplog, a commit point that follows behind, elections that roll back what was
+ * not committed, and a wall clock that steps. It knows documents and positions only; what the protocol's commands do
+ * with them is in `commands.ts`. Majority reads and streams see what is committed, conditions see what is applied.
+ */
+import type { Chance } from './chance.js';
+import type { World } from './world.js';
+
+export interface LockDoc {
+  readonly kind: 'lock';
+  readonly id: string;
+  readonly grant: string | null;
+  readonly fence: number;
+  readonly arrivals: number;
+  readonly firstArrival: string | null;
+  readonly born: number;
+  /** Server time; null while granted. */
+  readonly vacantAt: number | null;
+}
+
+export interface TicketDoc {
+  readonly kind: 'ticket';
+  readonly id: string;
+  readonly key: string;
+  /** The logical clock. */
+  readonly at: number;
+  readonly session: string;
+  readonly n: number;
+  readonly callers: number;
+}
+
+export interface SessionDoc {
+  readonly kind: 'session';
+  readonly id: string;
+  readonly state: 'alive' | 'dead';
+  readonly until: number;
+  readonly leaseMS: number;
+  readonly beats: number;
+  readonly host?: string;
+  readonly pid?: number;
+  readonly label?: string;
+}
+
+export type Doc = LockDoc | TicketDoc | SessionDoc;
+
+/** Who wrote: for checks and traces. */
+export interface Author {
+  readonly process: string;
+  readonly command: string;
+  /** Which ticket an arrival mark is of. */
+  readonly detail?: string;
+}
+
+export interface OplogEntry {
+  readonly position: number;
+  readonly id: string;
+  readonly before: Doc | null;
+  readonly after: Doc | null;
+  readonly author: Author;
+}
+
+/** What a command reads when it starts, and keeps to its end (`$$NOW`, `$$CLUSTER_TIME`). */
+export interface Variables {
+  readonly nowMS: number;
+  readonly clusterTime: number;
+}
+
+export interface ReplicaSetSettings {
+  /** How long from a write to its majority commit. */
+  readonly commitMS: readonly [number, number];
+  /** How long a command is on the server between two of its steps. */
+  readonly stepMS: readonly [number, number];
+}
+
+/** Is told of every write as it is applied, and again when it is committed. */
+export interface ReplicaSetListener {
+  onApplied(entry: OplogEntry): void;
+  onCommitted(entry: OplogEntry): void;
+}
+
+/** What became of a command: its reply, or that a change of primary interrupted it. */
+export type Outcome<T> = { readonly kind: 'done'; readonly reply: T } | { readonly kind: 'interrupted' };
+
+/** A command as it runs on the server: every `yield` is a place where other commands run. */
+export type Program<T> = Generator<undefined, T, undefined>;
+
+interface Acknowledgement {
+  readonly position: number;
+  readonly settle: (committed: boolean) => void;
+}
+
+const EPOCH_MS = 1_700_000_000_000;
+
+export class ReplicaSet {
+  readonly applied = new Map<string, Doc>();
+  readonly committed = new Map<string, Doc>();
+  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #settings: ReplicaSetSettings;
+  readonly #listeners: ReplicaSetListener[] = [];
+  readonly #uncommitted: OplogEntry[] = [];
+  #acknowledgements: Acknowledgement[] = [];
+  #position = 0;
+  #committedPosition = 0;
+  #commitDueAt = 0;
+  #clusterTime = EPOCH_MS * 1_000;
+  #wallOffsetMS = 0;
+  #term = 1;
+
+  constructor(world: World, chance: Chance, settings: ReplicaSetSettings) {
+    this.#world = world;
+    this.#chance = chance;
+    this.#settings = settings;
+  }
+
+  listen(listener: ReplicaSetListener): void {
+    this.#listeners.push(listener);
+  }
+
+  get term(): number {
+    return this.#term;
+  }
+
+  /** Seconds and increment in one number, as first tokens are made of. */
+  get clusterTime(): number {
+    return this.#clusterTime;
+  }
+
+  get committedPosition(): number {
+    return this.#committedPosition;
+  }
+
+  get wallMS(): number {
+    return EPOCH_MS + this.#world.nowMS + this.#wallOffsetMS;
+  }
+
+  /** The wall clock of whoever is primary now is off by this much. */
+  setWallOffset(offsetMS: number): void {
+    this.#wallOffsetMS = offsetMS;
+  }
+
+  variables(): Variables {
+    return { nowMS: this.wallMS, clusterTime: this.#clusterTime };
+  }
+
+  /** Applies a write to one document. */
+  write(id: string, after: Doc | null, author: Author): void {
+    const before = this.applied.get(id) ?? null;
+    if (after === null) this.applied.delete(id);
+    else this.applied.set(id, after);
+    this.#tick();
+    this.#position += 1;
+    const entry = { position: this.#position, id, before, after, author };
+    this.#uncommitted.push(entry);
+    for (const listener of this.#listeners) listener.onApplied(entry);
+    this.#scheduleCommit(entry.position);
+  }
+
+  /** Runs a command to its end; `done` hears of it when what it wrote, or saw, is committed. */
+  run<T>(program: Program<T>, kind: 'read' | 'write', done: (outcome: Outcome<T>) => void): void {
+    const term = this.#term;
+    const step = (): void => {
+      if (this.#term !== term) return done({ kind: 'interrupted' });
+      const { done: ended, value } = program.next();
+      if (!ended) {
+        this.#world.in(this.#chance.between(...this.#settings.stepMS), step);
+        return;
+      }
+      const reply = value as T;
+      if (kind === 'read') return done({ kind: 'done', reply });
+      this.#whenCommitted(this.#position, (kept) => done(kept ? { kind: 'done', reply } : { kind: 'interrupted' }));
+    };
+    step();
+  }
+
+  /** A new primary: some of what was not committed is rolled back, and running commands are interrupted. */
+  elect(): void {
+    this.#term += 1;
+    const kept = this.#chance.whole(0, this.#uncommitted.length);
+    const lost = this.#uncommitted.splice(kept);
+    for (const { id, before } of lost.reverse()) {
+      if (before === null) this.applied.delete(id);
+      else this.applied.set(id, before);
+    }
+    const interrupted = this.#acknowledgements;
+    this.#acknowledgements = [];
+    // Even a write that survives is not acknowledged: its connection is gone.
+    for (const { settle } of interrupted) settle(false);
+    this.#commit(this.#position);
+  }
+
+  #tick(): void {
+    const second = Math.floor(this.wallMS / 1_000);
+    this.#clusterTime = Math.max(second * 1_000_000, this.#clusterTime) + 1;
+  }
+
+  #whenCommitted(position: number, settle: (committed: boolean) => void): void {
+    if (position <= this.#committedPosition) settle(true);
+    else this.#acknowledgements.push({ position, settle });
+  }
+
+  #scheduleCommit(position: number): void {
+    const term = this.#term;
+    const delayMS = this.#chance.between(...this.#settings.commitMS);
+    this.#commitDueAt = Math.max(this.#commitDueAt, this.#world.nowMS + delayMS);
+    this.#world.at(this.#commitDueAt, () => {
+      if (this.#term === term) this.#commit(position);
+    });
+  }
+
+  #commit(position: number): void {
+    while (this.#uncommitted[0] !== undefined && this.#uncommitted[0].position <= position) {
+      const entry = this.#uncommitted.shift() as OplogEntry;
+      if (entry.after === null) this.committed.delete(entry.id);
+      else this.committed.set(entry.id, entry.after);
+      this.#committedPosition = entry.position;
+      for (const listener of this.#listeners) listener.onCommitted(entry);
+    }
+    if (this.#uncommitted.length === 0) this.#committedPosition = this.#position;
+    const due = this.#acknowledgements.filter((waiting) => waiting.position <= this.#committedPosition);
+    this.#acknowledgements = this.#acknowledgements.filter((waiting) => waiting.position > this.#committedPosition);
+    for (const { settle } of due) settle(true);
+  }
+}

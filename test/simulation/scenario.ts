@@ -1,0 +1,269 @@
+/**
+ * A scenario: everything that happens to a run from outside, as plain data made from a seed, so that a failure can be
+ * shrunk by leaving things out. Which faults a scenario has is drawn too: most have few, some have all.
+ */
+import type { EngineOptions } from '#core/engine/engine.js';
+import { Chance } from './chance.js';
+import type { LinkSettings, Outage } from './link.js';
+import type { FeedSettings, Gap } from './sim-feed.js';
+
+export interface CallPlan {
+  readonly name: string;
+  readonly process: number;
+  readonly key: string;
+  readonly atMS: number;
+  readonly mode: 'wait' | 'try';
+  readonly timeoutMS: number;
+  readonly holdMS: number;
+  /** How many more times it is released, and whether before the first release has answered. */
+  readonly extraReleases: number;
+  /** Ends the wait: after a time, or around the n-th delivery to its process after the call. */
+  readonly abort:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'after'; readonly ms: number }
+    | { readonly kind: 'delivery'; readonly count: number; readonly when: 'before' | 'after' };
+  /** Takes another lock while it holds this one. */
+  readonly nested: CallPlan | null;
+}
+
+export interface ProcessPlan {
+  readonly name: string;
+  readonly options: EngineOptions;
+  readonly clockRate: number;
+  readonly timerLateMS: number;
+  readonly link: LinkSettings;
+  readonly outages: readonly Outage[];
+  readonly feed: FeedSettings;
+  readonly gaps: readonly Gap[];
+}
+
+export type Fault =
+  | { readonly kind: 'stop'; readonly process: number; readonly atMS: number; readonly forMS: number }
+  | { readonly kind: 'kill'; readonly process: number; readonly atMS: number }
+  | { readonly kind: 'close'; readonly process: number; readonly atMS: number }
+  | { readonly kind: 'election'; readonly atMS: number }
+  | { readonly kind: 'clock'; readonly atMS: number; readonly offsetMS: number }
+  | { readonly kind: 'delete-lock'; readonly atMS: number; readonly key: string }
+  | { readonly kind: 'delete-tickets'; readonly atMS: number; readonly key: string }
+  | { readonly kind: 'delete-session'; readonly atMS: number; readonly process: number };
+
+export interface Scenario {
+  readonly seed: number;
+  readonly processes: readonly ProcessPlan[];
+  readonly calls: readonly CallPlan[];
+  readonly faults: readonly Fault[];
+  readonly commitMS: readonly [number, number];
+  readonly stepMS: readonly [number, number];
+  /** After how long the server removes idle lock documents. */
+  readonly idleLockTtlMS: number;
+}
+
+/** The kinds of trouble a scenario can have. */
+export type Trouble =
+  | 'slow'
+  | 'lossy'
+  | 'copies'
+  | 'late-copies'
+  | 'feed'
+  | 'gaps'
+  | 'outages'
+  | 'stops'
+  | 'kills'
+  | 'closes'
+  | 'elections'
+  | 'clocks'
+  | 'drift'
+  | 'leaves'
+  | 'idle'
+  | 'operator';
+
+export const TROUBLES: readonly Trouble[] = [
+  'slow',
+  'lossy',
+  'copies',
+  'late-copies',
+  'feed',
+  'gaps',
+  'outages',
+  'stops',
+  'kills',
+  'closes',
+  'elections',
+  'clocks',
+  'drift',
+  'leaves',
+  'idle',
+  'operator',
+];
+
+/** How often a scenario has a trouble, where not told otherwise. */
+const TROUBLE_RATE = 0.25;
+
+/** The scenario of a seed; `troubles` instead of those that the seed would draw. */
+export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scenario {
+  const chance = Chance.named(seed, 'scenario');
+  const drawn = TROUBLES.filter((trouble) => chance.hit(trouble === 'operator' ? 0.1 : TROUBLE_RATE));
+  const has = new Set(troubles ?? drawn);
+  const processesCount = chance.whole(2, 5);
+  const keys = ['a', 'b', 'c'].slice(0, chance.pick([1, 1, 1, 2, 3]));
+  const windowMS = chance.pick([100, 1_000, 4_000]);
+  const clockSkewMS = chance.pick([0, 50, 400]);
+  const processes = Array.from({ length: processesCount }, (_, index) =>
+    makeProcess({ chance: Chance.named(seed, `process ${index}`), index, has, clockSkewMS, windowMS }),
+  );
+  const calls = makeCalls({ chance: Chance.named(seed, 'calls'), processesCount, keys, windowMS, has });
+  const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
+  const idleLockTtlMS = has.has('idle') ? 1_000 : 3_600_000;
+  const commitMS = has.has('slow') ? ([0.2, 30] as const) : ([0.2, 2] as const);
+  return { seed, processes, calls, faults, commitMS, stepMS: [0, 1], idleLockTtlMS };
+}
+
+interface Given {
+  readonly chance: Chance;
+  readonly has: ReadonlySet<Trouble>;
+  readonly windowMS: number;
+}
+
+function makeProcess(given: Given & { readonly index: number; readonly clockSkewMS: number }): ProcessPlan {
+  const { chance, has, index, windowMS } = given;
+  return {
+    name: `P${index}`,
+    options: makeOptions(given),
+    clockRate: has.has('drift') ? chance.between(0.99, 1.01) : 1,
+    timerLateMS: chance.pick([0, 1, 3]),
+    link: makeLink(given),
+    outages: has.has('outages') && chance.hit(0.5) ? [makeOutage(chance, windowMS)] : [],
+    feed: makeFeed(given),
+    gaps: has.has('gaps') ? Array.from({ length: chance.whole(1, 3) }, () => makeGap(chance, windowMS)) : [],
+  };
+}
+
+function makeOptions({ chance, clockSkewMS }: Given & { readonly clockSkewMS: number }): EngineOptions {
+  const leaseDurationMS = chance.pick([1_000, 1_500, 3_000]);
+  return {
+    leaseDurationMS,
+    heartbeatIntervalMS: leaseDurationMS / chance.pick([3, 3, 5]),
+    deadlineMarginMS: leaseDurationMS / 10,
+    patrolIntervalMS: chance.pick([100, leaseDurationMS / 3, leaseDurationMS]),
+    clockSkewMS,
+    idleMS: chance.pick([500, 1_000]),
+    runMaxCount: chance.pick([1, 2, 4, 256]),
+    waitersMaxCount: chance.hit(0.05) ? 4 : 100_000,
+  };
+}
+
+function makeLink({ chance, has }: Given): LinkSettings {
+  return {
+    delayMS: [0.1, 1],
+    slowRate: has.has('slow') ? 0.1 : 0,
+    slowMS: [1, chance.pick([30, 300])],
+    loseRequestRate: has.has('lossy') ? 0.03 : 0,
+    loseReplyRate: has.has('lossy') ? 0.05 : 0,
+    silentRate: 0.5,
+    errorMS: [1, chance.pick([20, 400])],
+    copyRate: has.has('copies') || has.has('late-copies') ? 0.1 : 0,
+    copyMS: has.has('late-copies') ? [0, 6_000] : [0, 300],
+  };
+}
+
+function makeFeed({ chance, has }: Given): FeedSettings {
+  const bad = has.has('feed');
+  return {
+    delayMS: bad ? [0.1, 30] : [0.1, 2],
+    openMS: bad ? [1, 200] : [1, 20],
+    loseRate: bad ? chance.pick([0.1, 0.5, 1]) : 0,
+    repeatRate: bad ? 0.2 : 0,
+    repeatMS: [0, 500],
+    overtakeRate: bad ? 0.1 : 0,
+    overtakeMS: [0, 2_000],
+    replaceRate: 0.3,
+    freshRate: chance.pick([0, 0.5, 1]),
+  };
+}
+
+function makeOutage(chance: Chance, windowMS: number): Outage {
+  const fromMS = chance.between(0, windowMS);
+  return { kind: chance.pick(['refuse', 'drop', 'hold', 'deaf']), fromMS, toMS: fromMS + chance.between(50, 4_000) };
+}
+
+function makeGap(chance: Chance, windowMS: number): Gap {
+  const fromMS = chance.between(0, windowMS);
+  return { fromMS, toMS: fromMS + chance.between(10, 1_000) };
+}
+
+function makeCalls(
+  given: Given & { readonly processesCount: number; readonly keys: readonly string[] },
+): readonly CallPlan[] {
+  const { chance, windowMS } = given;
+  const count = chance.whole(5, 50);
+  const bursts = Array.from({ length: chance.whole(1, 4) }, () => chance.between(0, windowMS)) as [number, ...number[]];
+  return Array.from({ length: count }, (_, index) => {
+    const atMS = chance.hit(0.5) ? chance.pick(bursts) + chance.between(0, 3) : chance.between(0, windowMS);
+    return makeCall(given, `c${index}`, atMS, given.keys);
+  });
+}
+
+function makeCall(
+  given: Given & { readonly processesCount: number },
+  name: string,
+  atMS: number,
+  keys: readonly string[],
+): CallPlan {
+  const { chance, has, processesCount } = given;
+  const key = chance.pick(keys as [string, ...string[]]);
+  // Nested calls go from one key to a later one only, so that they cannot wait for each other in a circle.
+  const later = keys.filter((other) => other > key);
+  const nests = later.length > 0 && chance.hit(0.15);
+  const leaves = has.has('leaves');
+  return {
+    name,
+    process: chance.whole(0, processesCount - 1),
+    key,
+    atMS,
+    mode: chance.hit(0.15) ? 'try' : 'wait',
+    timeoutMS: leaves && chance.hit(0.3) ? chance.pick([0, 1, 5, 50, 400]) : Number.POSITIVE_INFINITY,
+    holdMS: chance.pick([0, 0, 1, 5, 20]) * chance.fraction() + (chance.hit(0.03) ? chance.between(0, 3_000) : 0),
+    extraReleases: chance.hit(0.1) ? 2 : 0,
+    abort: leaves && chance.hit(0.3) ? makeAbort(chance) : { kind: 'none' },
+    nested: nests ? makeCall(given, `${name}n`, 0, later) : null,
+  };
+}
+
+function makeAbort(chance: Chance): CallPlan['abort'] {
+  if (chance.hit(0.4)) return { kind: 'after', ms: chance.between(0, chance.pick([3, 30, 500])) };
+  return { kind: 'delivery', count: chance.whole(1, 12), when: chance.pick(['before', 'after']) };
+}
+
+function makeFaults(
+  given: Given & {
+    readonly processes: readonly ProcessPlan[];
+    readonly keys: readonly string[];
+    readonly clockSkewMS: number;
+  },
+): readonly Fault[] {
+  const { chance, has, processes, keys, windowMS, clockSkewMS } = given;
+  const faults: Fault[] = [];
+  const some = (low: number, high: number, make: () => Fault): void => {
+    for (let count = chance.whole(low, high); count > 0; count -= 1) faults.push(make());
+  };
+  const atMS = (): number => chance.between(0, windowMS + 200);
+  const process = (): number => chance.whole(0, processes.length - 1);
+  const key = (): string => chance.pick(keys as [string, ...string[]]);
+  if (has.has('stops')) some(1, 3, () => ({ kind: 'stop', process: process(), atMS: atMS(), forMS: stopMS(chance) }));
+  if (has.has('kills')) some(1, processes.length - 1, () => ({ kind: 'kill', process: process(), atMS: atMS() }));
+  if (has.has('closes')) some(1, 2, () => ({ kind: 'close', process: process(), atMS: atMS() }));
+  if (has.has('elections')) some(1, 3, () => ({ kind: 'election', atMS: atMS() }));
+  if (has.has('clocks')) {
+    some(1, 4, () => ({ kind: 'clock', atMS: atMS(), offsetMS: chance.between(0, clockSkewMS) }));
+  }
+  if (has.has('operator')) {
+    some(0, 2, () => ({ kind: 'delete-lock', atMS: atMS(), key: key() }));
+    some(0, 1, () => ({ kind: 'delete-tickets', atMS: atMS(), key: key() }));
+    some(0, 1, () => ({ kind: 'delete-session', atMS: atMS(), process: process() }));
+  }
+  return faults.sort((a, b) => a.atMS - b.atMS);
+}
+
+function stopMS(chance: Chance): number {
+  return chance.between(0, chance.pick([50, 500, 5_000]));
+}

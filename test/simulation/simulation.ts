@@ -1,0 +1,402 @@
+/**
+ * One run: the real engines of a scenario's processes, their callers and the faults, from the first call until
+ * everything has come to rest. The same scenario always runs the same way. Called by the tests, the shrinker and the
+ * replay command.
+ */
+import type { Engine } from '#core/engine/engine.js';
+import { Chance } from './chance.js';
+import { Commands, type Condition } from './commands.js';
+import { type EngineModule, realEngine } from './engine-module.js';
+import { Link } from './link.js';
+import { type CallRecord, type HoldRecord, Observer, type Violation } from './observer.js';
+import { type LockDoc, ReplicaSet } from './replica-set.js';
+import type { CallPlan, Fault, ProcessPlan, Scenario } from './scenario.js';
+import { SimFeed } from './sim-feed.js';
+import { SimProcess } from './sim-process.js';
+import { SimStore } from './sim-store.js';
+import { World } from './world.js';
+
+export interface RunSettings {
+  readonly trace?: boolean;
+  readonly engine?: EngineModule;
+  /** Conditions of the store's commands that are switched off. */
+  readonly off?: ReadonlySet<Condition>;
+}
+
+export interface RunResult {
+  readonly violation: Violation | null;
+  readonly stepsCount: number;
+  readonly callsCount: number;
+  readonly grantsCount: number;
+  readonly commandsCount: number;
+  readonly trace: readonly string[];
+}
+
+interface Member {
+  readonly plan: ProcessPlan;
+  readonly process: SimProcess;
+  readonly engine: Engine;
+  readonly link: Link;
+  readonly feed: SimFeed;
+  readonly store: SimStore;
+  readonly aborts: Set<{ left: number; readonly when: 'before' | 'after'; readonly abort: () => void }>;
+}
+
+/** How long, at most, everything may take after the last planned event. */
+const PATIENCE_MS = 180_000;
+const PROGRESS_CHECK_MS = 50;
+
+export async function runScenario(scenario: Scenario, settings: RunSettings = {}): Promise<RunResult> {
+  const run = new Run(scenario, settings);
+  const onUnhandled = (reason: unknown): void => run.observer.unhandled(reason);
+  process.on('unhandledRejection', onUnhandled);
+  try {
+    await run.play();
+  } finally {
+    process.off('unhandledRejection', onUnhandled);
+  }
+  return run.result();
+}
+
+class Run {
+  readonly observer: Observer;
+  readonly #scenario: Scenario;
+  readonly #engineModule: EngineModule;
+  readonly #off: ReadonlySet<Condition>;
+  readonly #world = new World();
+  readonly #set: ReplicaSet;
+  readonly #members: Member[];
+  readonly #trace: string[] | null;
+  #callsLeft = 0;
+
+  constructor(scenario: Scenario, settings: RunSettings) {
+    this.#scenario = scenario;
+    this.#engineModule = settings.engine ?? realEngine;
+    this.#off = settings.off ?? new Set();
+    this.#trace = settings.trace ? [] : null;
+    const { seed, commitMS, stepMS } = scenario;
+    this.#set = new ReplicaSet(this.#world, Chance.named(seed, 'replica set'), { commitMS, stepMS });
+    this.observer = new Observer(this.#world, this.#set, progressTimes(scenario));
+    if (this.#trace !== null) this.#traceOplog(this.#trace);
+    this.#members = scenario.processes.map((plan) => this.#makeMember(plan));
+  }
+
+  result(): RunResult {
+    return {
+      violation: this.observer.violation,
+      stepsCount: this.#world.stepsCount,
+      callsCount: this.observer.calls.length,
+      grantsCount: this.observer.holds.length,
+      commandsCount: this.#members.reduce((sum, { link }) => sum + link.sentCount, 0),
+      trace: this.#trace ?? [],
+    };
+  }
+
+  async play(): Promise<void> {
+    for (const plan of this.#scenario.calls) this.#world.at(plan.atMS, () => this.#startCall(plan));
+    for (const fault of this.#scenario.faults) this.#world.at(fault.atMS, () => this.#inflict(fault));
+    this.#callsLeft = this.#scenario.calls.length;
+    this.#everyNowAndThen();
+    const lastPlannedMS = Math.max(0, ...this.#scenario.calls.map(({ atMS }) => atMS), ...this.#scenario.faults.map(endOf));
+    await this.#runUntil(lastPlannedMS);
+    await this.#runUntil(lastPlannedMS + PATIENCE_MS, () => this.#settled);
+    if (this.observer.violation !== null) return;
+    await this.#runUntil(this.#world.nowMS + this.#restMS());
+    if (this.observer.violation === null) this.#checkEnd();
+  }
+
+  /** Runs until that instant, something is broken, or `enough`. */
+  async #runUntil(instantMS: number, enough: () => boolean = () => false): Promise<void> {
+    if (this.observer.violation !== null) return;
+    await this.#world.runUntil(instantMS, () => {
+      this.observer.afterStep();
+      return this.observer.violation === null && !enough();
+    });
+  }
+
+  get #settled(): boolean {
+    if (this.#callsLeft > 0) return false;
+    const { calls, holds } = this.observer;
+    return calls.every((call) => !call.waiting) && holds.every((record) => record.over);
+  }
+
+  /** One lease, and what it takes to notice that nothing is needed any more. */
+  #restMS(): number {
+    const leases = this.#scenario.processes.map(({ options }) => options.leaseDurationMS);
+    return 3 * Math.max(...leases) + 10_000;
+  }
+
+  #everyNowAndThen(): void {
+    this.observer.checkProgress();
+    this.#removeIdleLocks();
+    this.#world.in(PROGRESS_CHECK_MS, () => this.#everyNowAndThen());
+  }
+
+  #removeIdleLocks(): void {
+    const beforeMS = this.#set.wallMS - this.#scenario.idleLockTtlMS;
+    for (const doc of [...this.#set.applied.values()]) {
+      const idle = doc.kind === 'lock' && doc.vacantAt !== null && doc.vacantAt < beforeMS;
+      if (idle) this.#set.write(doc.id, null, { process: 'server', command: 'TTL' });
+    }
+  }
+
+  // --- processes --------------------------------------------------------------------------------------------------
+
+  #makeMember(plan: ProcessPlan): Member {
+    const { seed } = this.#scenario;
+    const world = this.#world;
+    const chance = Chance.named(seed, `run of ${plan.name}`);
+    const { name, clockRate: rate, timerLateMS } = plan;
+    const process = new SimProcess({ name, world, chance, rate, timerLateMS, traceLines: this.#trace });
+    const network = Chance.named(seed, `network of ${name}`);
+    const errors = this.#engineModule.errors;
+    const link = new Link({
+      world,
+      chance: network,
+      set: this.#set,
+      process,
+      settings: plan.link,
+      outages: plan.outages,
+      errors,
+      disturb: () => this.observer.disturb(),
+    });
+    const feedChance = Chance.named(seed, `feed of ${name}`);
+    const { feed: feedSettings, gaps } = plan;
+    const feed = new SimFeed({ world, chance: feedChance, set: this.#set, process, link, settings: feedSettings, gaps });
+    const store = this.#watchArrivals(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
+    const aborts: Member['aborts'] = new Set();
+    process.onDelivery = (when) => countDown(aborts, when);
+    const engine = this.#makeEngine(plan, process, { store, feed });
+    return { plan, process, engine, link, feed, store, aborts };
+  }
+
+  #watchArrivals(store: SimStore, process: SimProcess): SimStore {
+    const arrive = store.arrive.bind(store);
+    store.arrive = (request) => {
+      const { key, session, tickets } = request;
+      this.observer.arriving(process, { key, session, ticket: tickets[0]?.n ?? 0 });
+      return arrive(request);
+    };
+    return store;
+  }
+
+  #makeEngine(plan: ProcessPlan, process: SimProcess, ports: { store: SimStore; feed: SimFeed }): Engine {
+    const chance = Chance.named(this.#scenario.seed, `ids of ${plan.name}`);
+    let sessionsCount = 0;
+    const id = (): string => {
+      sessionsCount += 1;
+      return `${plan.name}s${sessionsCount}`;
+    };
+    return new this.#engineModule.Engine({
+      options: plan.options,
+      ...ports,
+      clock: process.clock,
+      random: { id, fraction: () => chance.fraction() },
+      host: plan.name,
+      pid: 1,
+      emit: (name, ...payload) => this.#onEvent(process, name, payload[0] as EventPayload),
+    });
+  }
+
+  #onEvent(process: SimProcess, name: string, event: EventPayload): void {
+    if (this.#trace !== null) process.trace(`** ${name} ${describe(event)}`);
+    if (name === 'waiting' && event.label !== undefined) this.observer.announced(event.label);
+    if (name === 'lost') this.observer.lostEvent(event.fencingToken ?? 0, String(event.resource));
+    if (name === 'released') this.observer.releasedEvent(event.fencingToken ?? 0, String(event.resource));
+    if (name === 'session:opened') this.observer.sessionOpened(process, event.session ?? '');
+    if (name === 'session:lost' || name === 'session:ended') this.observer.sessionGone(process);
+  }
+
+  // --- callers ----------------------------------------------------------------------------------------------------
+
+  #startCall(plan: CallPlan): void {
+    const member = this.#members[plan.process] as Member;
+    this.#callsLeft -= 1;
+    if (member.process.state === 'dead') return;
+    this.#callsLeft += 1;
+    member.process.deliver(`call ${plan.name}`, () => {
+      this.#callsLeft -= 1;
+      void this.#call(member, plan);
+    });
+  }
+
+  async #call(member: Member, plan: CallPlan): Promise<void> {
+    const { process, engine } = member;
+    process.trace(`call ${plan.name} ${plan.mode} ${plan.key} timeout ${plan.timeoutMS} hold ${plan.holdMS.toFixed(1)}`);
+    const call = this.observer.called(plan, process);
+    const signal = this.#arrangeAbort(member, plan);
+    const { key, timeoutMS, name: label } = plan;
+    const request = { key, resource: key, id: 'x', label, timeoutMS, ...(signal && { signal }) };
+    try {
+      const hold = plan.mode === 'try' ? await engine.tryAcquire(request) : await engine.acquire(request);
+      if (hold === null) return this.observer.ended(call, 'refused', '');
+      process.trace(`granted ${plan.name} ${plan.key} token ${hold.fencingToken}`);
+      await this.#hold(member, call, this.observer.granted(call, hold));
+    } catch (error) {
+      process.trace(`left ${plan.name}: ${error instanceof Error ? error.message : String(error)}`);
+      this.observer.ended(call, 'left', String((error as { code?: unknown }).code ?? ''));
+    }
+  }
+
+  async #hold(member: Member, call: CallRecord, record: HoldRecord): Promise<void> {
+    const { plan } = call;
+    if (plan.nested !== null) await this.#call(member, plan.nested);
+    if (plan.holdMS > 0) await sleep(member.process, plan.holdMS);
+    member.process.trace(`release ${plan.name} token ${record.token}`);
+    const releases: Promise<boolean>[] = [];
+    for (let count = 0; count <= plan.extraReleases; count += 1) {
+      const answered = this.observer.releasing(record);
+      const release = record.hold.release();
+      releases.push(release);
+      void release.then(answered);
+    }
+    await Promise.all(releases);
+    member.process.trace(`released ${plan.name} ${record.releases}`);
+  }
+
+  #arrangeAbort({ process, aborts }: Member, { abort }: CallPlan): AbortSignal | undefined {
+    if (abort.kind === 'none') return undefined;
+    const controller = new AbortController();
+    const run = (): void => controller.abort(new Error('aborted by the caller'));
+    if (abort.kind === 'delivery') aborts.add({ left: abort.count, when: abort.when, abort: run });
+    else process.clock.setTimer(run, abort.ms);
+    return controller.signal;
+  }
+
+  // --- faults -----------------------------------------------------------------------------------------------------
+
+  #inflict(fault: Fault): void {
+    this.observer.disturb();
+    this.#trace?.push(`${this.#world.nowMS.toFixed(2).padStart(10)} == ${JSON.stringify(fault)}`);
+    if (fault.kind === 'stop') this.#stop(fault);
+    else if (fault.kind === 'kill') this.#member(fault).process.kill();
+    else if (fault.kind === 'close') this.#close(this.#member(fault));
+    else if (fault.kind === 'election') this.#set.elect();
+    else if (fault.kind === 'clock') this.#set.setWallOffset(fault.offsetMS);
+    else if (fault.kind === 'delete-lock') this.#deleteLock(fault.key);
+    else if (fault.kind === 'delete-tickets') this.#deleteTickets(fault.key);
+    else this.#deleteSession(this.#member(fault).process);
+  }
+
+  #member({ process }: { readonly process: number }): Member {
+    return this.#members[process] as Member;
+  }
+
+  #stop(fault: { readonly process: number; readonly forMS: number }): void {
+    const { process } = this.#member(fault);
+    if (process.state !== 'running') return;
+    process.stop();
+    this.#world.in(fault.forMS, () => {
+      this.observer.disturb();
+      process.resume();
+    });
+  }
+
+  #close({ process, engine }: Member): void {
+    process.deliver('close', () => {
+      process.trace('close');
+      void engine.close().then(() => process.trace('closed'));
+    });
+  }
+
+  #deleteLock(key: string): void {
+    const doc = this.#set.applied.get(key) as LockDoc | undefined;
+    // Deleting it by hand within the second that created it is beyond what INV-02 covers.
+    if (doc === undefined || this.#set.clusterTime - doc.born < 2_000_000) return;
+    this.observer.deletedByHand(key, doc.grant);
+    this.#set.write(key, null, { process: 'operator', command: 'OPERATOR' });
+  }
+
+  #deleteTickets(key: string): void {
+    this.observer.deletedByHand(key, null);
+    for (const doc of [...this.#set.applied.values()]) {
+      const theirs = doc.kind === 'ticket' && doc.key === key;
+      if (theirs) this.#set.write(doc.id, null, { process: 'operator', command: 'OPERATOR' });
+    }
+  }
+
+  #deleteSession(process: SimProcess): void {
+    const session = this.observer.sessions.get(process);
+    const id = `session:${session}`;
+    if (this.#set.applied.has(id)) this.#set.write(id, null, { process: 'operator', command: 'OPERATOR' });
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
+
+  #checkEnd(): void {
+    const dead = new Set(this.#members.filter(({ process }) => process.state === 'dead').map(({ plan }) => plan.name));
+    const ofTheLiving = (session: string): boolean => !dead.has(session.split('s')[0] ?? '');
+    const tickets: string[] = [];
+    const grants: string[] = [];
+    for (const doc of this.#set.committed.values()) {
+      if (doc.kind === 'ticket' && ofTheLiving(doc.session)) tickets.push(doc.id);
+      if (doc.kind === 'lock' && doc.grant !== null && ofTheLiving(doc.grant)) grants.push(doc.grant);
+    }
+    const excused = this.#scenario.processes.some(
+      ({ link, outages }) => link.copyRate > 0 || outages.some(({ kind }) => kind === 'hold'),
+    );
+    this.observer.checkEnd(excused ? { tickets: [], grants: [] } : { tickets, grants });
+    for (const { process, feed, plan } of this.#members) {
+      if (process.state === 'dead') continue;
+      this.observer.bounded(`timers of ${plan.name} at rest`, process.timersCount, 0);
+      this.observer.bounded(`streams of ${plan.name} at rest`, feed.streamsCount, 0);
+    }
+  }
+
+  #traceOplog(lines: string[]): void {
+    this.#set.listen({
+      onApplied: ({ id, after, author, position }) => {
+        lines.push(
+          `${this.#world.nowMS.toFixed(2).padStart(10)} ## ${position} ${author.process} ${author.command} ${id} = ${JSON.stringify(after)}`,
+        );
+      },
+      onCommitted: ({ position, id }) => {
+        lines.push(`${this.#world.nowMS.toFixed(2).padStart(10)} ## ${position} ${id} committed`);
+      },
+    });
+  }
+}
+
+interface EventPayload {
+  readonly label?: string;
+  readonly fencingToken?: number;
+  readonly resource?: unknown;
+  readonly session?: string;
+  readonly error?: unknown;
+}
+
+function describe(event: EventPayload): string {
+  const { error, ...rest } = event;
+  return JSON.stringify({ ...rest, ...(error !== undefined && { error: String(error) }) });
+}
+
+function countDown(aborts: Member['aborts'], when: 'before' | 'after'): void {
+  for (const entry of [...aborts]) {
+    if (entry.when !== when) continue;
+    entry.left -= 1;
+    if (entry.left > 0) continue;
+    aborts.delete(entry);
+    entry.abort();
+  }
+}
+
+function sleep(process: SimProcess, delayMS: number): Promise<void> {
+  return new Promise((resolve) => process.clock.setTimer(resolve, delayMS));
+}
+
+function endOf(fault: Fault): number {
+  return fault.kind === 'stop' ? fault.atMS + fault.forMS : fault.atMS;
+}
+
+/** The bounds that hold for all processes of a scenario together. */
+function progressTimes({ processes }: Scenario): ConstructorParameters<typeof Observer>[2] {
+  const most = (of: (plan: ProcessPlan) => number): number => Math.max(...processes.map(of));
+  const heartbeatMS = most(({ options }) => options.heartbeatIntervalMS);
+  return {
+    leaseMS: most(({ options }) => options.leaseDurationMS),
+    clockSkewMS: most(({ options }) => options.clockSkewMS),
+    patrolIntervalMS: Math.max(heartbeatMS, most(({ options }) => options.patrolIntervalMS)),
+    // One attempt that hangs, the longest wait before the next, and some round trips of slow links.
+    slackMS: heartbeatMS + 1_000 + 2_000,
+  };
+}
