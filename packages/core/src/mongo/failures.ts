@@ -45,7 +45,7 @@ const NOT_AUTHENTICATED_CODES: ReadonlySet<number> = new Set([11, 18, 334, 8000]
 const UNSUPPORTED_CODES: ReadonlySet<number> = new Set([59, 115, 168, 238, 303, 17276, 40324, 40573]);
 /** The server will refuse the same command again: a validator, a view, an index that is defined otherwise. */
 const REFUSED_CODES: ReadonlySet<number> = new Set([
-  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 11000, 17280, 17419,
+  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 11000,
 ]);
 
 /** The public error for whatever the driver threw. Errors of ours pass through. */
@@ -68,10 +68,15 @@ function lasting(error: unknown): LockError | null {
     });
   }
   if (name === 'MongoWriteConcernError') return null;
-  if (code !== null && REFUSED_CODES.has(code)) {
+  if ((code !== null && REFUSED_CODES.has(code)) || isAssertion(error)) {
     return new LockInvalidOptionError([`The server refused a command that the locks need: ${text(error)}`], { cause });
   }
   return null;
+}
+
+/** A code without a name: the server took offence at the command or at a document it met. */
+function isAssertion(error: unknown): boolean {
+  return /^Location\d+$/.test(String((error as { codeName?: unknown } | null)?.codeName));
 }
 
 const MISSING_ACTION =

@@ -19,7 +19,12 @@ interface Index {
 
 /** The indexes of the collection of locks and tickets. */
 export const LOCK_INDEXES: readonly Index[] = [
-  { name: 'tickets_in_order', key: { key: 1, ...QUEUE_ORDER }, partialFilterExpression: { key: { $exists: true } } },
+  {
+    name: 'tickets_in_order',
+    key: { key: 1, ...QUEUE_ORDER },
+    // An array in any of these fields, in any document, would end the use of this index for sorting: few others write timestamps.
+    partialFilterExpression: { key: { $exists: true }, at: { $type: 'timestamp' } },
+  },
   { name: 'grants', key: { grant: 1, _id: 1 }, partialFilterExpression: { grant: { $type: 'string' } } },
   {
     name: 'vacant_since',

@@ -10,7 +10,15 @@ import { arrivalMark } from './lock-commands.js';
 /** The order of arrival: the server's logical clock, and a tie-break for arrivals that overlap. */
 export const QUEUE_ORDER: Command = { at: 1, session: 1, n: 1 };
 
-const ID_MATCHES: Command = { $eq: ['$_id', { $concat: ['$session', '/', { $toString: '$n' }] }] };
+/** Must bear any value in any field: a single document that made it fail would stop every read of that queue. */
+const NUMBER_TEXT: Command = { $convert: { input: '$n', to: 'string', onError: null, onNull: null } };
+const ID_MATCHES: Command = {
+  $cond: [
+    { $eq: [{ $type: '$session' }, 'string'] },
+    { $eq: ['$_id', { $concat: ['$session', '/', NUMBER_TEXT] }] },
+    false,
+  ],
+};
 
 /** What makes a document a ticket; `key` is matched beside it. */
 const WELL_FORMED: Command = {
