@@ -159,7 +159,7 @@ export class Engine {
   #timeoutError(request: AcquireRequest, waitedMS: number): LockTimeoutError {
     const { resource, id, key, timeoutMS } = request;
     const holder = this.#holderOf(key);
-    const about = `${String(resource)}, ${String(id)}`;
+    const about = `${JSON.stringify(String(resource))}, ${JSON.stringify(String(id))}`;
     const by = holder === undefined ? '' : ` It is held by ${describeHolder(holder)}.`;
     const message = `The lock (${about}) was not granted within ${timeoutMS} ms.${by}`;
     return new LockTimeoutError(message, { resource, id, waitedMS, ...(holder && { holder }) });

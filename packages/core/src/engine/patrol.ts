@@ -36,6 +36,14 @@ const SOONEST_MS = 5;
 /** How often in a row it goes round again because it has buried somebody: the rest waits for the next. */
 const ROUNDS_MAX = 16;
 
+/** One queue and what was read of it. */
+interface Review {
+  readonly queue: ResourceQueue;
+  readonly view: AwaitedView;
+  readonly missing: readonly Ticket[];
+  readonly readOrder: number;
+}
+
 export class Patrol {
   readonly #host: PatrolHost;
   readonly #reaper: Reaper;
@@ -44,6 +52,8 @@ export class Patrol {
   readonly #known = new Map<string, SessionState>();
   /** Whom the present look at everything has met. */
   readonly #seen = new Set<string>();
+  /** When it last looked at keys that callers only tried. */
+  #triedLookAt = Number.NEGATIVE_INFINITY;
   #timer: Timer | null = null;
   #dueAt = Number.POSITIVE_INFINITY;
   #soonKeys = new Set<string>();
@@ -61,7 +71,10 @@ export class Patrol {
     return this.#known.get(session);
   }
 
-  /** Looks at one key at once, together with others asked for meanwhile. */
+  /**
+   * Looks at one key at once, together with others asked for meanwhile. Where nobody waits, and callers only try, at most
+   * once in a patrol's interval.
+   */
   soon(key: string): void {
     this.#soonKeys.add(key);
     this.#start();
@@ -110,12 +123,12 @@ export class Patrol {
   async #run(): Promise<void> {
     while (!this.#stopped && (this.#soonAll || this.#soonKeys.size > 0)) {
       const everything = this.#soonAll;
-      const queues = this.#takeAsked();
+      const keys = this.#takeAsked();
       const session = this.#host.session;
       if (session === null) continue;
       if (everything) this.#seen.clear();
       try {
-        for (const some of chunk(queues, KEYS_MAX)) await this.#patrol(some, session);
+        for (const some of chunk(keys, KEYS_MAX)) await this.#patrol(some, session);
         if (everything) this.#forgetUnseen();
       } catch (error) {
         if (!(error instanceof SessionGone)) this.#host.onFailure(error);
@@ -126,12 +139,19 @@ export class Patrol {
     else this.#forget();
   }
 
-  #takeAsked(): ResourceQueue[] {
-    const asked = [...this.#soonKeys].flatMap((key) => this.#host.queue(key) ?? []);
-    const queues = this.#soonAll ? this.#host.awaitingQueues() : asked;
+  #takeAsked(): string[] {
+    const keys = this.#soonAll ? this.#host.awaitingQueues().map(({ key }) => key) : this.#askedKeys();
     this.#soonAll = false;
     this.#soonKeys = new Set();
-    return queues;
+    return keys;
+  }
+
+  #askedKeys(): string[] {
+    const nowMS = this.#host.attempts.clock.nowMS();
+    const looked = nowMS - this.#triedLookAt < this.#host.patrolIntervalMS;
+    const tried = [...this.#soonKeys].filter((key) => this.#host.queue(key) === undefined);
+    if (tried.length > 0 && !looked) this.#triedLookAt = nowMS;
+    return [...this.#soonKeys].filter((key) => !looked || !tried.includes(key));
   }
 
   #forget(): void {
@@ -148,9 +168,9 @@ export class Patrol {
   }
 
   /** Goes round until nobody had to be buried: the next holder may be as dead as the one before it (A10). */
-  async #patrol(queues: readonly ResourceQueue[], session: Lifetime & { readonly id: string }): Promise<void> {
+  async #patrol(keys: readonly string[], session: Lifetime & { readonly id: string }): Promise<void> {
     for (let round = 1; round <= ROUNDS_MAX; round += 1) {
-      const view = await this.#read(queues, session);
+      const view = await this.#read(keys, session);
       const checkInMS = await this.#judge(view, session);
       if (checkInMS > 0) return this.#scheduleIn(Math.max(checkInMS, SOONEST_MS));
     }
@@ -158,26 +178,21 @@ export class Patrol {
   }
 
   /** Reads the awaited documents and has each queue look at its own. */
-  async #read(queues: readonly ResourceQueue[], session: Lifetime & { readonly id: string }): Promise<AwaitedView> {
+  async #read(keys: readonly string[], session: Lifetime & { readonly id: string }): Promise<AwaitedView> {
     const readOrder = this.#host.nextOrder();
+    const queues = keys.flatMap((key) => this.#host.queue(key) ?? []);
     const tickets = new Map<ResourceQueue, Ticket[]>(queues.map((queue) => [queue, queue.arrivedTickets()]));
-    const ids = [...tickets.values()].flat().map(({ n }) => ticketId(session.id, n));
-    const request = { keys: queues.map(({ key }) => key), ticketIds: ids, headLimit: HEAD_LIMIT };
+    const ticketIds = [...tickets.values()].flat().map(({ n }) => ticketId(session.id, n));
+    const request = { keys, ticketIds, headLimit: HEAD_LIMIT };
     const view = await untilAcknowledged(this.#host.attempts, session, () => this.#host.store.readAwaited(request));
     for (const [queue, asked] of tickets) {
       const missing = asked.filter(({ n }) => !view.tickets.has(ticketId(session.id, n)));
-      await this.#review(queue, view, missing, readOrder, session);
+      await this.#review({ queue, view, missing, readOrder }, session);
     }
     return view;
   }
 
-  async #review(
-    queue: ResourceQueue,
-    view: AwaitedView,
-    missing: readonly Ticket[],
-    readOrder: number,
-    session: Lifetime,
-  ): Promise<void> {
+  async #review({ queue, view, missing, readOrder }: Review, session: Lifetime): Promise<void> {
     const seen = view.locks.get(queue.key) ?? null;
     if (view.unreadable.includes(queue.key) || isUnreadable(seen)) return queue.refuseAll(unreadable(queue.key));
     queue.review(seen, missing, readOrder);

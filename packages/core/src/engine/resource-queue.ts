@@ -377,9 +377,10 @@ export class ResourceQueue implements HoldOwner {
     if (grant === null) this.#refuse(waiting, unreadableGrant(this.key));
     if (grant !== null && grant.session !== session.id) this.#holder = grant;
     if (waiting.length === 0) return;
+    // Also for callers that only try: nobody else may ever look whether the holder is alive.
+    this.#host.patrolSoon(this.key);
     for (const waiter of waiting) if (waiter.mode === 'try') waiter.refuse();
     this.#waitAgain(waiting.filter((waiter) => waiter.phase === 'waiting'));
-    if (this.#pending.length > 0) this.#host.patrolSoon(this.key);
   }
 
   async #arriveInQueue(session: Session): Promise<void> {
@@ -423,15 +424,9 @@ export class ResourceQueue implements HoldOwner {
   #arrived(session: Session, tickets: readonly Ticket[]): void {
     const order = this.#host.nextOrder();
     const closed = tickets.filter((ticket) => !this.#tickets.has(ticket.n));
-    for (const ticket of tickets) {
-      ticket.arrivedOrder = order;
-      if (ticket.resent) this.#host.deleteTicketLater(session, ticket.n);
-    }
+    for (const ticket of tickets) ticket.arrivedOrder = order;
     if (closed.length === 0) return;
-    this.#delete(
-      session,
-      closed.map(({ n }) => n),
-    );
+    this.#deleteTickets(session, closed);
     if (closed.some(({ waiters }) => waiters.some((waiter) => waiter.phase === 'left'))) this.#auditWhenDeleted();
   }
 
@@ -455,7 +450,18 @@ export class ResourceQueue implements HoldOwner {
     this.#tickets.delete(ticket.n);
     this.#unmarked.delete(ticket);
     const session = this.#host.session;
-    if (session !== null && ticket.kind === 'arrive' && ticket.arrivedOrder !== null) this.#delete(session, [ticket.n]);
+    if (session !== null && ticket.kind === 'arrive' && ticket.arrivedOrder !== null) {
+      this.#deleteTickets(session, [ticket]);
+    }
+  }
+
+  /** Where a copy of the arrival may still be on its way, once more a lease later (A6). */
+  #deleteTickets(session: Session, tickets: readonly Ticket[]): void {
+    this.#delete(
+      session,
+      tickets.map(({ n }) => n),
+    );
+    for (const { n, resent } of tickets) if (resent) this.#host.deleteTicketLater(session, n);
   }
 
   #delete(session: Session, numbers: readonly number[]): void {
@@ -482,8 +488,10 @@ export class ResourceQueue implements HoldOwner {
 
   async #handOff(run: HeldRun, { next, fence }: { next: string; fence: number }): Promise<void> {
     const { key } = this;
-    await this.#untilDone(run, () => this.#host.store.handoff({ key, grant: run.text, next, fence }));
-    this.#released(run, next);
+    const done = await this.#untilDone(run, () => this.#host.store.handoff({ key, grant: run.text, next, fence }));
+    this.#released(run, done ? next : null);
+    // Refused: by a first copy whose answer was lost, or because the grant was gone before. Only a read can tell.
+    if (!done && next.startsWith(`${run.session.id}/`)) this.#host.auditSoon();
   }
 
   async #vacate(run: HeldRun, arrivals: number): Promise<void> {
@@ -558,7 +566,8 @@ export class ResourceQueue implements HoldOwner {
       (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
     );
     for (const ticket of gone) this.#arriveAnew(ticket);
-    if (seen !== null) this.#compareBorn(seen.lock.born, readOrder);
+    // A mark on a vacant document would grant the marker; the head of its queue is rescued instead.
+    if (seen !== null && seen.lock.grant !== null) this.#compareBorn(seen.lock.born, readOrder);
     this.#work();
   }
 
