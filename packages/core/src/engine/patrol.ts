@@ -140,7 +140,8 @@ export class Patrol {
   }
 
   #takeAsked(): string[] {
-    const keys = this.#soonAll ? this.#host.awaitingQueues().map(({ key }) => key) : this.#askedKeys();
+    const awaited = this.#soonAll ? this.#host.awaitingQueues().map(({ key }) => key) : [];
+    const keys = [...new Set([...awaited, ...this.#askedKeys()])];
     this.#soonAll = false;
     this.#soonKeys = new Set();
     return keys;
