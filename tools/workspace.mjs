@@ -28,7 +28,16 @@ export async function pnpmVersion() {
 }
 
 async function install() {
-  const args = ['-y', `pnpm@${await pnpmVersion()}`, 'install', '--frozen-lockfile', '--prefer-offline'];
+  // Named by --package: inside another npx its package, inherited, would stand in the place of a bare name.
+  const args = [
+    '-y',
+    `--package=pnpm@${await pnpmVersion()}`,
+    '--',
+    'pnpm',
+    'install',
+    '--frozen-lockfile',
+    '--prefer-offline',
+  ];
   // CI: where nobody can be asked, pnpm must not ask whether it may replace what is there.
   return demanded(
     await run('npx', args, { env: { CI: 'true' }, limitMS: INSTALL_LIMIT_MS }),

@@ -42,13 +42,7 @@ async function install({ driver, others }: (typeof PROJECTS)[number]): Promise<v
   await cp(here('fixtures'), project, { recursive: true });
   await cp(here('../types'), join(project, 'types'), { recursive: true });
   const packages = [tarball, `mongodb@${driver}`, '@types/node@20', ...others];
-  // An npm inside an npm would take the outer one's settings for its own.
-  const outer = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
-  const env = Object.fromEntries(outer.map((name) => [name, undefined]));
-  await successful('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
-    cwd: project,
-    env,
-  });
+  await successful('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: project });
 }
 
 /** What a program printed as its answer, once it ended well; else it fails the test with what it printed. */
