@@ -480,8 +480,9 @@ export class Engine {
     return this.#waiters.size === 0 && this.#queues.size === 0 && this.#deleter.idle && this.#opening === null;
   }
 
-  /** Nothing of it is left: its document goes. */
+  /** Nothing of it is left: its document goes, or stays as that of a dead session where a grant may name it yet. */
   async #endSession(): Promise<void> {
+    const { store } = this.#settings;
     const session = this.#session;
     this.#session = null;
     this.#closeFeed();
@@ -489,11 +490,11 @@ export class Engine {
     if (session !== null) {
       session.end();
       this.#emit('session:ended', { session: session.id });
-      await this.#settings.store
-        .endSession({ session: session.id })
-        .catch((error: unknown) => this.#emit('error', { error }));
+      const about = { session: session.id };
+      const ended = session.mayBeNamed ? store.condemnSession(about) : store.endSession(about);
+      await ended.catch((error: unknown) => this.#emit('error', { error }));
     }
-    if (this.#session === null && this.#opening === null) await this.#settings.store.close().catch(() => {});
+    if (this.#session === null && this.#opening === null) await store.close().catch(() => {});
   }
 
   // --- closing ----------------------------------------------------------------------------------------------------

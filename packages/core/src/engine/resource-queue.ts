@@ -353,8 +353,12 @@ export class ResourceQueue implements HoldOwner {
 
   async #try(session: Session): Promise<void> {
     const ticket = this.#openTicket(session, this.#pending.splice(0, this.#host.runMaxCount), 'try');
-    const send = (): Promise<LockState> =>
-      this.#host.store.tryGrant({ key: this.key, session: session.id, ticket: ticket.ref });
+    let triesCount = 0;
+    const send = (): Promise<LockState> => {
+      triesCount += 1;
+      if (triesCount > 1) session.mayBeNamed = true;
+      return this.#host.store.tryGrant({ key: this.key, session: session.id, ticket: ticket.ref });
+    };
     const fresh = ticket.waiters.every((waiter) => !waiter.arrivalSent);
     let reply: LockState;
     try {
@@ -407,6 +411,7 @@ export class ResourceQueue implements HoldOwner {
   /** ARRIVE. Tickets that nobody waits for any more when it is acknowledged are deleted then, not before. */
   async #send(session: Session, tickets: readonly Ticket[]): Promise<void> {
     let triesCount = 0;
+    session.mayBeNamed = true;
     const send = (): Promise<void> => {
       triesCount += 1;
       if (triesCount > 1) for (const ticket of tickets) ticket.resent = true;

@@ -32,6 +32,11 @@ const DEADLINE_SLICES = 10;
 
 export class Session implements Lifetime {
   readonly id: string;
+  /**
+   * Whether a grant may name it even after everything of it is gone: a VACATE grants the first arrival it finds noted,
+   * whether or not that has left, and a copy of a TRY may be late. Nobody would be there to pass it on.
+   */
+  mayBeNamed = false;
   #phase: SessionPhase = 'opening';
   #deadlineAt = Number.POSITIVE_INFINITY;
   #ticketsCount = 0;
