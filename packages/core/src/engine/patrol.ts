@@ -25,6 +25,8 @@ export interface PatrolHost extends Pick<ReaperHost, 'store'> {
   /** The queues in which somebody waits for others. */
   awaitingQueues(): ResourceQueue[];
   queue(key: string): ResourceQueue | undefined;
+  /** The sessions that hold what is wanted here, as far as is known. */
+  holders(): string[];
   nextOrder(): number;
   onFailure(error: unknown): void;
 }
@@ -160,9 +162,13 @@ export class Patrol {
     this.#forgetUnseen();
   }
 
-  /** Whoever a look at everything did not meet is nobody's concern here any more. */
+  /**
+   * Whoever a look at everything did not meet is nobody's concern here any more, but for the holders whom callers have
+   * met that are on their way into the queue.
+   */
   #forgetUnseen(): void {
-    for (const id of [...this.#sightings.keys()].filter((id) => !this.#seen.has(id))) {
+    const concerns = new Set([...this.#seen, ...this.#host.holders()]);
+    for (const id of [...this.#sightings.keys()].filter((id) => !concerns.has(id))) {
       this.#sightings.delete(id);
       this.#known.delete(id);
     }
