@@ -31,6 +31,7 @@ describe('close', () => {
     expect(await database.waitersCount(pair)).toBe(0);
     expect(seen('granted')).toEqual([]);
     await lock.unlock();
+    await holder.locks.exec({ ...pair, timeoutMS: 10_000, fn: () => 1 });
   });
 
   it('aborts the signal of every lock held, with LockLostError because of LockClosedError, before it is released', async () => {
@@ -85,10 +86,45 @@ describe('close', () => {
     await locks.close();
     await waiting;
     const sessions = database.db.collection<{ _id: string }>('dlocks.sessions');
-    expect(await sessions.findOne({ _id: session })).toBeNull();
+    expect(await sessions.findOne({ _id: session, state: 'alive' })).toBeNull();
     await eventually(async () => (await openCursors(database.observer, database.name)).length === 0, 1_000);
     await lock.unlock();
+    await holder.locks.exec({ ...pair, timeoutMS: 10_000, fn: () => 1 });
   });
+
+  it.each(['was free when the holder came', 'had come to the holder from the queue'])(
+    'after its caller left the queue costs nobody a lease, where the lock %s (INV-08)',
+    async (how) => {
+      const holder = await database.connected(LASTING);
+      let lock = await holder.locks.lock(pair);
+      const leaving = await database.connected(LASTING);
+      const controller = new AbortController();
+      const waits = (count: number): Promise<void> => database.untilWaiting(pair, count);
+      let left: Promise<unknown>;
+      const leave = (): Promise<unknown> => rejection(leaving.locks.lock({ ...pair, signal: controller.signal }));
+      if (how.startsWith('was free')) {
+        left = leave();
+        await waits(1);
+      } else {
+        const next = holder.locks.lock(pair);
+        await waits(1);
+        left = leave();
+        await waits(2);
+        await lock.unlock();
+        lock = await next;
+        // Its look at the queue behind it names who is about to leave.
+        await eventually(() => holder.ports.commandsCount === 0);
+      }
+      controller.abort('gone');
+      await left;
+      await leaving.locks.close();
+      await lock.unlock();
+      const other = await database.connected(LASTING);
+      const next = await other.locks.lock({ ...pair, timeoutMS: 10_000 });
+      expect(next.held).toBe(true);
+      await next.unlock();
+    },
+  );
 
   it('does not wait for an fn that still runs, and that exec ends as after a loss', async () => {
     const { locks } = await database.connected(LASTING);
