@@ -89,10 +89,10 @@ export class ResourceQueue implements HoldOwner {
     return this.#run;
   }
 
-  /** Whether someone here waits for something that others do. */
+  /** Whether someone here waits for something that others do, or is about to: what is read for them is kept. */
   get awaiting(): boolean {
     for (const ticket of this.#tickets.values()) if (ticket.kind === 'arrive' && ticket.open) return true;
-    return false;
+    return this.#pending.some((waiter) => waiter.mode === 'wait' && waiter.phase === 'waiting');
   }
 
   get idle(): boolean {
