@@ -5,7 +5,14 @@
  */
 import type { QueueRequest, ReapRequest, SessionDraft, StandingGrant } from '#core/ports.js';
 import { DOCUMENT_VERSION, type LockState, type SessionState, type TicketState } from '#core/protocol/documents.js';
-import { callersCount, formatGrant, formatTicket, lastToken, parseGrant, type TicketRef } from '#core/protocol/grant.js';
+import {
+  callersCount,
+  formatGrant,
+  formatTicket,
+  lastToken,
+  parseGrant,
+  type TicketRef,
+} from '#core/protocol/grant.js';
 import { arrivalNumber } from '#core/protocol/transitions.js';
 import type { Author, LockDoc, Program, ReplicaSet, SessionDoc, TicketDoc, Variables } from './replica-set.js';
 
@@ -147,7 +154,9 @@ export class Commands {
 
   *deleteTicketsOf(request: { session: string }): Program<void> {
     yield;
-    const found = [...this.#set.applied.values()].filter((doc) => doc.kind === 'ticket' && doc.session === request.session);
+    const found = [...this.#set.applied.values()].filter(
+      (doc) => doc.kind === 'ticket' && doc.session === request.session,
+    );
     for (const { id } of found) {
       yield;
       if (this.#set.applied.has(id)) this.#set.write(id, null, this.#author('BURY'));
@@ -191,7 +200,10 @@ export class Commands {
     if (doc === null || doc.state === 'alive' || this.#off.has('open-not-dead')) {
       const facts = { host, pid, ...(label !== undefined && { label }) };
       const until = nowMS + leaseMS;
-      this.#writeSession({ kind: 'session', id, state: 'alive', until, leaseMS, beats: doc?.beats ?? 0, ...facts }, 'OPEN');
+      this.#writeSession(
+        { kind: 'session', id, state: 'alive', until, leaseMS, beats: doc?.beats ?? 0, ...facts },
+        'OPEN',
+      );
     }
     return sessionState(this.#session(id) as SessionDoc, nowMS);
   }

@@ -50,7 +50,12 @@ export interface Command<T> {
   readonly kind: 'read' | 'write';
   readonly request: unknown;
   readonly program: () => Program<T>;
+  /** Whether nobody sends it again before it fails: then the silence ends when the driver notices that its peer is gone. */
+  readonly patient?: boolean;
 }
+
+/** After how long the driver notices that its peer is silent. */
+const SILENT_PEER_MS = 40_000;
 
 export class Link {
   readonly #world: World;
@@ -100,7 +105,7 @@ export class Link {
     this.#process.trace(`-> #${number} ${command.name} ${JSON.stringify(command.request)}`);
     return new Promise((resolve, reject) => {
       const answer = (outcome: Outcome<T>): void => this.#reply(command, number, outcome, resolve, reject);
-      const fail = (error: Error): void => this.#failLater(number, error, reject);
+      const fail = (error: Error): void => this.#failLater({ command, number, error, reject });
       const { copyRate, copyMS, loseRequestRate } = this.#settings;
       const outage = this.outage;
       if (command.kind === 'write' && this.#chance.hit(copyRate)) {
@@ -132,7 +137,9 @@ export class Link {
     const { loseReplyRate } = this.#settings;
     const outage = this.outage;
     const lost = outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
-    if (outcome.kind === 'interrupted' || lost) return this.#failLater(number, this.#errors.outcomeUnknown(), reject);
+    if (outcome.kind === 'interrupted' || lost) {
+      return this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
+    }
     const { committedPosition } = this.#set;
     const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
     this.#world.at(arrivesAt, () => {
@@ -144,11 +151,23 @@ export class Link {
     });
   }
 
-  #failLater(number: number, error: Error, reject: (error: Error) => void): void {
+  #failLater({
+    command,
+    number,
+    error,
+    reject,
+  }: {
+    command: Pick<Command<unknown>, 'patient'>;
+    number: number;
+    error: Error;
+    reject: (error: Error) => void;
+  }): void {
     this.#disturb();
     const silent = (error as { code?: string }).code !== 'LOCK_UNAVAILABLE' && this.#chance.hit(this.#settings.silentRate);
-    if (silent) return this.#process.trace(`   #${number} is lost`);
-    this.#world.in(this.#chance.between(...this.#settings.errorMS), () => {
+    if (silent) this.#process.trace(`   #${number} is lost`);
+    if (silent && !command.patient) return;
+    const afterMS = silent ? SILENT_PEER_MS : this.#chance.between(...this.#settings.errorMS);
+    this.#world.in(afterMS, () => {
       this.#process.deliver(`<- #${number} fails`, () => {
         this.#process.trace(`<- #${number} fails: ${error.message}`);
         reject(error);

@@ -170,7 +170,10 @@ export class Observer {
   }
 
   /** An ARRIVE is sent: it carries the calls that were announced since the last. */
-  arriving(process: SimProcess, request: { readonly key: string; readonly session: string; readonly ticket: number }): void {
+  arriving(
+    process: SimProcess,
+    request: { readonly key: string; readonly session: string; readonly ticket: number },
+  ): void {
     const id = `${request.session}/${request.ticket}`;
     for (const call of this.calls) {
       if (call.process !== process || call.key !== request.key || !call.announced || call.arrival !== null) continue;
@@ -190,7 +193,13 @@ export class Observer {
     const key = this.#key(call.key);
     // A hold that was lost before its promise was heard is nobody's belief.
     if (record.held && !record.exempt) {
-      this.#expect('INV-01', mutualExclusion(record, this.#openHolds.filter((other) => !other.exempt)));
+      this.#expect(
+        'INV-01',
+        mutualExclusion(
+          record,
+          this.#openHolds.filter((other) => !other.exempt),
+        ),
+      );
       this.#expect('INV-02', fencingMonotonic(call.key, { before: key.servedToken, now: record.token }));
       key.servedToken = Math.max(key.servedToken, record.token);
     }
@@ -206,6 +215,7 @@ export class Observer {
 
   releasing(record: HoldRecord): (answer: boolean) => void {
     const at = record.releases.push(null) - 1;
+    this.#key(record.key).movedAt = this.#world.nowMS;
     return (answer) => {
       record.releases[at] = answer;
       this.#key(record.key).movedAt = this.#world.nowMS;
@@ -217,7 +227,8 @@ export class Observer {
   lostEvent(token: number, key: string): void {
     const call = this.calls.find((other) => other.key === key && other.hold?.token === token);
     if (call?.hold) call.hold.lostCount += 1;
-    if (call?.hold) this.#expect('history', call.hold.lostCount === 1 ? null : `${call.hold.name} is reported lost again`);
+    if (call?.hold)
+      this.#expect('history', call.hold.lostCount === 1 ? null : `${call.hold.name} is reported lost again`);
   }
 
   releasedEvent(token: number, key: string): void {
@@ -246,7 +257,8 @@ export class Observer {
 
   deletedByHand(key: string, grant: string | null): void {
     if (grant !== null) this.#deletedGrants.add(grant);
-    for (const record of this.holds) if (grant !== null && record.key === key && covers(grant, record)) record.exempt = true;
+    for (const record of this.holds)
+      if (grant !== null && record.key === key && covers(grant, record)) record.exempt = true;
     for (const call of this.calls) if (call.key === key) call.exempt = true;
     this.disturb();
   }

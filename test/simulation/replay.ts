@@ -34,7 +34,9 @@ if (values.seed !== undefined) {
     grants += result.grantsCount;
     if (result.violation === null) continue;
     failures += 1;
-    console.log(`seed ${seed}: ${result.violation.invariant} at ${result.violation.atMS.toFixed(1)}: ${result.violation.what}`);
+    console.log(
+      `seed ${seed}: ${result.violation.invariant} at ${result.violation.atMS.toFixed(1)}: ${result.violation.what}`,
+    );
   }
   const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
   console.log(`${seed - first} seeds, ${failures} failures, ${steps} steps, ${grants} grants, ${seconds.toFixed(1)} s`);

@@ -29,11 +29,12 @@ export class SimStore implements LockStore {
   }
 
   prepare(): Promise<void> {
-    return this.#read('PREPARE', null, function* () {});
+    return this.#link.send({ name: 'PREPARE', kind: 'read', request: null, program: function* () {}, patient: true });
   }
 
   openSession(draft: SessionDraft): Promise<SessionState> {
-    return this.#write('OPEN', draft, () => this.#commands.openSession(draft));
+    const program = (): Program<SessionState> => this.#commands.openSession(draft);
+    return this.#link.send({ name: 'OPEN', kind: 'write', request: draft, program, patient: true });
   }
 
   renewSession(request: Of<'renewSession'>): Promise<SessionState | null> {

@@ -97,7 +97,11 @@ class Run {
     for (const fault of this.#scenario.faults) this.#world.at(fault.atMS, () => this.#inflict(fault));
     this.#callsLeft = this.#scenario.calls.length;
     this.#everyNowAndThen();
-    const lastPlannedMS = Math.max(0, ...this.#scenario.calls.map(({ atMS }) => atMS), ...this.#scenario.faults.map(endOf));
+    const lastPlannedMS = Math.max(
+      0,
+      ...this.#scenario.calls.map(({ atMS }) => atMS),
+      ...this.#scenario.faults.map(endOf),
+    );
     await this.#runUntil(lastPlannedMS);
     await this.#runUntil(lastPlannedMS + PATIENCE_MS, () => this.#settled);
     if (this.observer.violation !== null) return;
@@ -162,7 +166,15 @@ class Run {
     });
     const feedChance = Chance.named(seed, `feed of ${name}`);
     const { feed: feedSettings, gaps } = plan;
-    const feed = new SimFeed({ world, chance: feedChance, set: this.#set, process, link, settings: feedSettings, gaps });
+    const feed = new SimFeed({
+      world,
+      chance: feedChance,
+      set: this.#set,
+      process,
+      link,
+      settings: feedSettings,
+      gaps,
+    });
     const store = this.#watchArrivals(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
     const aborts: Member['aborts'] = new Set();
     process.onDelivery = (when) => countDown(aborts, when);
@@ -222,7 +234,9 @@ class Run {
 
   async #call(member: Member, plan: CallPlan): Promise<void> {
     const { process, engine } = member;
-    process.trace(`call ${plan.name} ${plan.mode} ${plan.key} timeout ${plan.timeoutMS} hold ${plan.holdMS.toFixed(1)}`);
+    process.trace(
+      `call ${plan.name} ${plan.mode} ${plan.key} timeout ${plan.timeoutMS} hold ${plan.holdMS.toFixed(1)}`,
+    );
     const call = this.observer.called(plan, process);
     const signal = this.#arrangeAbort(member, plan);
     const { key, timeoutMS, name: label } = plan;
@@ -395,7 +409,10 @@ function progressTimes({ processes }: Scenario): ConstructorParameters<typeof Ob
   return {
     leaseMS: most(({ options }) => options.leaseDurationMS),
     clockSkewMS: most(({ options }) => options.clockSkewMS),
-    patrolIntervalMS: Math.max(heartbeatMS, most(({ options }) => options.patrolIntervalMS)),
+    patrolIntervalMS: Math.max(
+      heartbeatMS,
+      most(({ options }) => options.patrolIntervalMS),
+    ),
     // One attempt that hangs, the longest wait before the next, and some round trips of slow links.
     slackMS: heartbeatMS + 1_000 + 2_000,
   };

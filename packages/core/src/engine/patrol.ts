@@ -193,6 +193,8 @@ export class Patrol {
     const request = { keys, ticketIds, headLimit: HEAD_LIMIT };
     const view = await untilAcknowledged(this.#host.attempts, session, () => this.#host.store.readAwaited(request));
     for (const [queue, asked] of tickets) {
+      // It may have been retired and made anew since the read was sent: then it knows of no grant that was served here.
+      if (this.#host.queue(queue.key) !== queue) continue;
       const missing = asked.filter(({ n }) => !view.tickets.has(ticketId(session.id, n)));
       await this.#review({ queue, view, missing, readOrder }, session);
     }

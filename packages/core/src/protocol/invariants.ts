@@ -54,7 +54,10 @@ export function mutualExclusion(begun: HoldFacts, others: Iterable<HoldFacts>): 
 }
 
 /** INV-02: each token of a key is larger than every one before it. */
-export function fencingMonotonic(key: string, tokens: { readonly before: number; readonly now: number }): string | null {
+export function fencingMonotonic(
+  key: string,
+  tokens: { readonly before: number; readonly now: number },
+): string | null {
   const { before, now } = tokens;
   return now > before ? null : `token ${now} of ${key} follows token ${before}`;
 }
@@ -130,7 +133,9 @@ export function lossIsSignalled(hold: HoldFacts, lateMS: number, toleranceMS: nu
 /** INV-07: of any number of releases of one hold at most one says that it released. */
 export function releaseIdempotent(hold: HoldFacts, answers: readonly boolean[]): string | null {
   const trues = answers.filter(Boolean).length;
-  return trues <= 1 ? null : `${trues} releases of ${hold.name} (${hold.key}, token ${hold.token}) say that they released it`;
+  return trues <= 1
+    ? null
+    : `${trues} releases of ${hold.name} (${hold.key}, token ${hold.token}) say that they released it`;
 }
 
 /** INV-08: what is still stored of live sessions when all their calls have ended for a lease. */
@@ -144,13 +149,19 @@ export function nothingLeftBehind(left: {
 }
 
 /** INV-09: a call ends with an unknown outcome only where the session that could have told was lost. */
-export function honestOutcome(call: CallFacts, ended: { readonly code: string; readonly sessionLost: boolean }): string | null {
+export function honestOutcome(
+  call: CallFacts,
+  ended: { readonly code: string; readonly sessionLost: boolean },
+): string | null {
   if (ended.code !== 'LOCK_OUTCOME_UNKNOWN' || ended.sessionLost) return null;
   return `${call.name} ends with ${ended.code} although its session lives`;
 }
 
 /** INV-10: what a handoff costs does not grow with the number of those who wait. */
-export function flatCost(few: { commands: number; handoffs: number }, many: { commands: number; handoffs: number }): string | null {
+export function flatCost(
+  few: { commands: number; handoffs: number },
+  many: { commands: number; handoffs: number },
+): string | null {
   const before = few.commands / few.handoffs;
   const after = many.commands / many.handoffs;
   return after <= before + 1 ? null : `${after} commands a handoff with many waiters, ${before} with few`;
