@@ -569,7 +569,6 @@ export class Engine {
       },
       awaitingQueues: () => this.#awaitingQueues(),
       queue: (key) => this.#queues.get(key),
-      holders: () => [...this.#queues.values()].flatMap(({ holder }) => holder?.session ?? []),
       nextOrder: () => this.#nextOrder(),
       onFailure,
     };

@@ -25,8 +25,6 @@ export interface PatrolHost extends Pick<ReaperHost, 'store'> {
   /** The queues in which somebody waits for others. */
   awaitingQueues(): ResourceQueue[];
   queue(key: string): ResourceQueue | undefined;
-  /** The sessions that hold what is wanted here, as far as is known. */
-  holders(): string[];
   nextOrder(): number;
   onFailure(error: unknown): void;
 }
@@ -152,7 +150,7 @@ export class Patrol {
   #askedKeys(): string[] {
     const nowMS = this.#host.attempts.clock.nowMS();
     const looked = nowMS - this.#triedLookAt < this.#host.patrolIntervalMS;
-    const tried = [...this.#soonKeys].filter((key) => this.#host.queue(key) === undefined);
+    const tried = [...this.#soonKeys].filter((key) => this.#host.queue(key)?.awaiting !== true);
     if (tried.length > 0 && !looked) this.#triedLookAt = nowMS;
     return [...this.#soonKeys].filter((key) => !looked || !tried.includes(key));
   }
@@ -162,13 +160,9 @@ export class Patrol {
     this.#forgetUnseen();
   }
 
-  /**
-   * Whoever a look at everything did not meet is nobody's concern here any more, but for the holders whom callers have
-   * met that are on their way into the queue.
-   */
+  /** Whoever a look at everything did not meet is nobody's concern here any more. */
   #forgetUnseen(): void {
-    const concerns = new Set([...this.#seen, ...this.#host.holders()]);
-    for (const id of [...this.#sightings.keys()].filter((id) => !concerns.has(id))) {
+    for (const id of [...this.#sightings.keys()].filter((id) => !this.#seen.has(id))) {
       this.#sightings.delete(id);
       this.#known.delete(id);
     }
