@@ -43,8 +43,9 @@ export class Contender {
     this.#child.on('message', (facts) => {
       for (const fact of facts as Fact[]) this.#hear(fact, forkedAt, say);
     });
-    this.#child.once('exit', (code) => {
-      if (this.#state !== 'killed' && code !== 0) this.#recorder.fail(new Error(`${name} ended on its own: ${code}`));
+    this.#child.once('exit', (code, signal) => {
+      if (this.#state !== 'killed' && code !== 0)
+        this.#recorder.fail(new Error(`${name} ended on its own: ${signal ?? `exit code ${code}`}`));
       if (this.#state !== 'killed') this.#state = 'closed';
       this.#recorder.look();
     });

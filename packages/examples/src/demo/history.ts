@@ -72,7 +72,7 @@ export function isHold(record: CallRecord): record is HoldRecord {
 }
 
 /** The holds among these, as they followed one another. */
-export function holdsInOrder(records: readonly CallRecord[]): HoldRecord[] {
+function holdsInOrder(records: readonly CallRecord[]): HoldRecord[] {
   return records.filter(isHold).sort((a, b) => a.grantedAt - b.grantedAt);
 }
 

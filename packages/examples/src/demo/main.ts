@@ -30,7 +30,7 @@ let over = false;
 async function look(): Promise<void> {
   while (!over) {
     board.show(await reader.read());
-    await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
+    await pause(LOOK_INTERVAL_MS);
   }
 }
 
@@ -73,10 +73,23 @@ async function cleanUp(): Promise<void> {
   board.close();
   const work = contenders
     .endAll()
-    .then(() => db.dropDatabase())
+    .then(drop)
     .catch(() => {})
     .then(() => client.close(true));
-  await Promise.race([work, new Promise((resolve) => setTimeout(resolve, CLEAN_UP_LIMIT_MS))]);
+  await Promise.race([work, pause(CLEAN_UP_LIMIT_MS)]);
+}
+
+/** What a killed process had sent last may reach the database after it was dropped, and make it anew. */
+async function drop(): Promise<void> {
+  for (let emptyCount = 0; emptyCount < 2; ) {
+    await db.dropDatabase();
+    await pause(LOOK_INTERVAL_MS);
+    emptyCount = (await db.listCollections().toArray()).length === 0 ? emptyCount + 1 : 0;
+  }
+}
+
+function pause(durationMS: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMS));
 }
 
 let ending: Promise<never> | undefined;
@@ -92,7 +105,12 @@ for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGHUP', 129],
 ] as const) {
-  process.on(signal, () => void end(code));
+  process.on(signal, () => {
+    board.close();
+    if (ending === undefined) console.error(`ended by ${signal}`);
+    void end(code);
+    recorder.fail(new Error('The demo is ending'));
+  });
 }
 setTimeout(() => recorder.fail(new Error(`The demo took longer than ${LIMIT_MS / 1_000} s`)), LIMIT_MS).unref();
 
