@@ -49,8 +49,8 @@ export class PortsDatabase {
   }
 
   /** Ports of a given source. */
-  portsOf(source: LockSource, collectionName = 'dlocks'): Ports {
-    const ports = createMongoPorts({ source, options: { collectionName }, clock: systemClock });
+  portsOf(source: LockSource, collectionName = 'dlocks', clock = systemClock): Ports {
+    const ports = createMongoPorts({ source, options: { collectionName }, clock });
     this.#opened.unshift(ports.store);
     return ports;
   }
@@ -73,7 +73,7 @@ export class PortsDatabase {
   }
 }
 
-/** Gives a test file its database. */
+/** Gives a test file its database, on the server that all share. */
 export function usePortsDatabase(moduleUrl: string): PortsDatabase {
   const database = new PortsDatabase(databaseName(moduleUrl), sharedUri());
   beforeAll(async () => {

@@ -74,6 +74,7 @@ class GivenClient implements DatabaseSource {
 class OwnClient implements DatabaseSource {
   readonly #uri: string;
   readonly #dbName: string | undefined;
+  #client: MongoClient | null = null;
   #opening: Promise<OpenDatabase> | null = null;
 
   constructor(uri: string, dbName: string | undefined) {
@@ -83,28 +84,26 @@ class OwnClient implements DatabaseSource {
 
   open(): Promise<OpenDatabase> {
     if (this.#opening === null) {
-      const opening = this.#connect();
-      this.#opening = opening;
-      opening.catch(() => {
-        if (this.#opening === opening) this.#opening = null;
-      });
+      this.#client = new MongoClient(this.#uri);
+      this.#opening = this.#connect(this.#client);
     }
     return this.#opening;
   }
 
+  /** Also while it is still connecting, which then fails at once. */
   async close(): Promise<void> {
-    const opening = this.#opening;
+    const client = this.#client;
+    this.#client = null;
     this.#opening = null;
-    const opened = await opening?.catch(() => null);
-    await opened?.client.close();
+    await client?.close();
   }
 
-  async #connect(): Promise<OpenDatabase> {
-    const client = new MongoClient(this.#uri);
+  async #connect(client: MongoClient): Promise<OpenDatabase> {
     try {
       await client.connect();
       return { client, db: client.db(this.#dbName) };
     } catch (error) {
+      if (this.#client === client) this.#opening = null;
       await client.close().catch(() => {});
       throw error;
     }

@@ -26,8 +26,6 @@ export interface Batch {
 export interface SendOptions {
   /** Commands on one cursor must share one. */
   readonly session?: ClientSession;
-  /** Ends the command from outside, with the signal's reason. */
-  readonly signal?: AbortSignal;
   /** What it may take in all; the default leaves the driver its time to find a primary. */
   readonly limitMS?: number;
 }
@@ -139,10 +137,10 @@ export class Connection {
   }
 
   /** Fails with what the driver throws. */
-  async #send(command: Command, { session, signal, limitMS }: SendOptions): Promise<Reply> {
+  async #send(command: Command, { session, limitMS }: SendOptions): Promise<Reply> {
     const { db, client } = await this.open();
     const selectionMS = client.options.serverSelectionTimeoutMS ?? DRIVER_SELECTION_MS;
-    const limit = this.#startLimit(limitMS ?? selectionMS + LIMIT_BEYOND_SELECTION_MS, signal);
+    const limit = this.#startLimit(limitMS ?? selectionMS + LIMIT_BEYOND_SELECTION_MS);
     try {
       const options = {
         ...BSON_OPTIONS,
@@ -161,18 +159,11 @@ export class Connection {
     }
   }
 
-  #startLimit(limitMS: number, outer: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
+  #startLimit(limitMS: number): { signal: AbortSignal; end: () => void } {
     const controller = new AbortController();
     const abort = (): void => controller.abort(new CommandLimitError(`No answer within ${limitMS} ms`));
     const timer = this.#clock.setTimer(abort, limitMS);
-    const follow = (): void => controller.abort(outer?.reason);
-    if (outer?.aborted) follow();
-    outer?.addEventListener('abort', follow, { once: true });
-    const end = (): void => {
-      timer.cancel();
-      outer?.removeEventListener('abort', follow);
-    };
-    return { signal: controller.signal, end };
+    return { signal: controller.signal, end: () => timer.cancel() };
   }
 
   #noteTime(time: unknown): void {

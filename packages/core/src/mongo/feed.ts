@@ -13,7 +13,6 @@ import type { Clock } from '../base/clock.js';
 import { callSafely } from '../base/safely.js';
 import { LockUnavailableError } from '../errors.js';
 import type { ChangeFeed, FeedHandle, FeedListener } from '../ports.js';
-import type { Command } from './commands.js';
 import { type Connection, cursorOf, type Reply } from './connection.js';
 import { codeOf, failureOf } from './failures.js';
 import type { Preparation } from './prepare.js';
@@ -67,7 +66,6 @@ interface Cursor {
 class GrantStream implements FeedHandle {
   readonly #connection: Connection;
   readonly #options: StreamOptions;
-  readonly #abort = new AbortController();
   #closed = false;
   #cursor: Cursor | null = null;
   #startAt: () => unknown;
@@ -75,7 +73,6 @@ class GrantStream implements FeedHandle {
   /** Whether the listener knows that the stream is not open. */
   #interrupted = false;
   #endPause: () => void = () => {};
-  #done: Promise<void> = Promise.resolve();
 
   constructor(connection: Connection, options: StreamOptions) {
     this.#connection = connection;
@@ -85,18 +82,18 @@ class GrantStream implements FeedHandle {
   }
 
   start(): void {
-    this.#done = this.#run();
+    void this.#run();
   }
 
+  /**
+   * Resolves when the server was told. A getMore that waits for an event ends with its pulse and an aggregate with its
+   * answer, unheard: to break off their sockets would cost new connections, and leave a cursor behind.
+   */
   async close(): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#endPause();
-      // The server then answers the getMore at once, and its socket can be used again.
-      if (this.#cursor !== null) await this.#kill(this.#cursor);
-      this.#abort.abort(new LockUnavailableError('The change stream was closed.'));
-    }
-    await this.#done;
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#endPause();
+    if (this.#cursor !== null) await this.#kill(this.#cursor);
   }
 
   async #run(): Promise<void> {
@@ -114,6 +111,7 @@ class GrantStream implements FeedHandle {
   /** Opens a cursor and reads it until the stream is closed; throws when it breaks or ends. */
   async #follow(): Promise<void> {
     await this.#options.preparation.ensure();
+    if (this.#closed) return;
     const session = await this.#connection.startSession();
     const cursor: Cursor = { session, id: null };
     try {
@@ -122,7 +120,7 @@ class GrantStream implements FeedHandle {
     } finally {
       this.#cursor = null;
       if (cursor.id !== null && !this.#closed) void this.#kill(cursor);
-      await session.endSession();
+      await session.endSession().catch(() => {});
     }
     if (this.#closed) return;
     // Dropped or renamed: the indexes are gone as well.
@@ -134,7 +132,7 @@ class GrantStream implements FeedHandle {
     const { collection, session, listener } = this.#options;
     const pipeline = streamStages({ session, startAt: this.#startAt() });
     const command = { aggregate: collection, pipeline, cursor: {}, readConcern: { level: 'majority' } };
-    const { id, documents } = cursorOf(await this.#ask(command, cursor));
+    const { id, documents } = cursorOf(await this.#connection.ask(command, { session: cursor.session }));
     cursor.id = id;
     if (this.#closed) return this.#kill(cursor);
     this.#cursor = cursor;
@@ -146,7 +144,9 @@ class GrantStream implements FeedHandle {
 
   async #readMore(cursor: Cursor): Promise<void> {
     const command = { getMore: cursor.id, collection: this.#options.collection, maxTimeMS: AWAIT_MS };
-    const { id, documents } = cursorOf(await this.#ask(command, cursor, SILENCE_LIMIT_MS));
+    const { id, documents } = cursorOf(
+      await this.#connection.ask(command, { session: cursor.session, limitMS: SILENCE_LIMIT_MS }),
+    );
     cursor.id = id;
     this.#pauseMS = PAUSE_MS;
     this.#deliver(documents);
@@ -184,11 +184,6 @@ class GrantStream implements FeedHandle {
         resolve();
       };
     });
-  }
-
-  #ask(command: Command, { session }: Cursor, limitMS?: number): Promise<Reply> {
-    const options = { session, signal: this.#abort.signal, ...(limitMS !== undefined && { limitMS }) };
-    return this.#connection.ask(command, options);
   }
 
   /** As far as the server can be reached; it would end an idle cursor itself some minutes later. */
