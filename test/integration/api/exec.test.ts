@@ -40,6 +40,30 @@ async function withoutReleases(): Promise<{ client: TestClient; gate: Gate }> {
   return { client, gate };
 }
 
+type Fn = () => string | PromiseLike<string>;
+
+const RETURNS: readonly (readonly [string, Fn])[] = [
+  ['a value', () => 'value'],
+  ['a promise', async () => 'value'],
+  // biome-ignore lint/suspicious/noThenProperty: a thenable is the case
+  ['a thenable', () => ({ then: (resolve: (value: string) => void) => resolve('value') }) as PromiseLike<string>],
+];
+
+const FAILS: readonly (readonly [string, Fn])[] = [
+  [
+    'throws',
+    () => {
+      throw 'reason';
+    },
+  ],
+  ['rejects', () => Promise.reject('reason')],
+  [
+    'returns a thenable that rejects',
+    // biome-ignore lint/suspicious/noThenProperty: a thenable is the case
+    () => ({ then: (_: unknown, reject: (error: unknown) => void) => reject('reason') }) as PromiseLike<string>,
+  ],
+];
+
 describe('fn', () => {
   it('is given a signal, a fencing token and the lock, and nothing else', async () => {
     const { locks } = await database.connected();
@@ -51,31 +75,13 @@ describe('fn', () => {
     expect(context.signal.aborted).toBe(false);
   });
 
-  it.each([
-    ['a value', () => 'value'],
-    ['a promise', async () => 'value'],
-    // biome-ignore lint/suspicious/noThenProperty: a thenable is the case
-    ['a thenable', () => ({ then: (resolve: (value: string) => void) => resolve('value') })],
-  ] as const)('may return %s; exec gives what it comes to', async (_what, fn) => {
+  it.each(RETURNS)('may return %s; exec gives what it comes to', async (_what, fn) => {
     const { locks } = await database.connected();
     expect(await locks.exec({ ...pair, fn })).toBe('value');
     expect(await database.holder(pair)).toBeNull();
   });
 
-  it.each([
-    [
-      'throws',
-      () => {
-        throw 'reason';
-      },
-    ],
-    ['rejects', async () => Promise.reject('reason')],
-    [
-      'returns a thenable that rejects',
-      // biome-ignore lint/suspicious/noThenProperty: a thenable is the case
-      () => ({ then: (_: unknown, reject: (error: unknown) => void) => reject('reason') }) as PromiseLike<never>,
-    ],
-  ] as const)('that %s makes exec reject with that very reason, and the lock is released', async (_what, fn) => {
+  it.each(FAILS)('that %s makes exec reject with that very reason, and the lock is released', async (_what, fn) => {
     const { locks } = await database.connected();
     expect(await rejection(locks.exec({ ...pair, fn }))).toBe('reason');
     expect(await database.holder(pair)).toBeNull();
