@@ -53,8 +53,7 @@ export function choose(cases: readonly (readonly [condition: Command, value: unk
   return cases.reduceRight((rest, [condition, value]) => ({ $cond: [condition, value, rest] }), otherwise);
 }
 
-/** The stored document with `set` on top, and without `remove`. */
-export function changed({ set, remove }: { readonly set: Command; readonly remove?: string }): Command {
-  const stored = remove === undefined ? '$$ROOT' : { $unsetField: { field: remove, input: '$$ROOT' } };
-  return { $mergeObjects: [stored, set] };
+/** The stored document with `set` on top. */
+export function changed(set: Command): Command {
+  return { $mergeObjects: ['$$ROOT', set] };
 }

@@ -53,14 +53,21 @@ export async function ensureIndexes(connection: Connection, names: CollectionNam
   ];
   for (const each of wanted) {
     try {
-      await connection.write({ createIndexes: each.collection, indexes: each.indexes, writeConcern: MAJORITY });
+      await createIndexes(connection, each);
     } catch (error) {
       await acceptExisting(connection, { each, wanted, error: error as LockError });
     }
   }
 }
 
-/** `createIndexes` is refused even where the index exists; also where somebody changed how long idle locks are kept. */
+async function createIndexes(connection: Connection, { collection, indexes }: Wanted): Promise<void> {
+  await connection.write({ createIndexes: collection, indexes, writeConcern: MAJORITY });
+}
+
+/**
+ * The command is refused even where the indexes exist, if the user may not create any. It is also refused where an
+ * operator made one under another name, or changed how long idle locks are kept: then only the others are created.
+ */
 async function acceptExisting(
   connection: Connection,
   { each, wanted, error }: { each: Wanted; wanted: readonly Wanted[]; error: LockError },
@@ -68,7 +75,7 @@ async function acceptExisting(
   if (error.retryable) throw error;
   const missing = await missingIndexes(connection, each);
   if (missing.length === 0) return;
-  if (error.code !== 'LOCK_MISSING_PRIVILEGES') throw error;
+  if (error.code !== 'LOCK_MISSING_PRIVILEGES') return createIndexes(connection, { ...each, indexes: missing });
   const { db } = await connection.open();
   throw new LockMissingPrivilegesError(privilegesMessage(db.databaseName, wanted), { cause: error.cause });
 }

@@ -41,7 +41,7 @@ export function tryCommand(collection: string, { key, session, ticket }: Request
   return {
     findAndModify: collection,
     query: { _id: key },
-    update: [{ $replaceWith: choose([[{ $and: [VERSION_IS_OURS, VACANT] }, toGrant(granted)]], '$$ROOT') }],
+    update: stages(choose([[{ $and: [VERSION_IS_OURS, VACANT] }, changed(granted)]], '$$ROOT')),
     upsert: true,
     new: true,
     maxTimeMS: COMMAND_LIMIT_MS,
@@ -57,11 +57,11 @@ export function arrivalMark({ key, session, ticket }: RequestOf<'tryGrant'>): Co
   const after = choose(
     [
       [{ $not: [VERSION_IS_OURS] }, '$$ROOT'],
-      [VACANT, toGrant(granted)],
+      [VACANT, changed(granted)],
     ],
-    changed({ set: noted }),
+    changed(noted),
   );
-  return { q: { _id: key }, u: [{ $replaceWith: after }], upsert: true };
+  return { q: { _id: key }, u: stages(after), upsert: true };
 }
 
 /** HANDOFF: `grant` → `next`. `n` of the reply says whether it stood. */
@@ -83,7 +83,7 @@ export function rescueVacantCommand(
 export function rescueAbsentCommand(collection: string, { key, session, tickets }: RequestOf<'rescue'>): Command {
   const granted = { ...grantOf(session, tickets), arrivals: ARRIVALS };
   const q = { _id: key, grant: { $in: [] } };
-  return updateOne(collection, { q, u: [{ $replaceWith: toGrant(granted) }], upsert: true });
+  return updateOne(collection, { q, u: stages(changed(granted)), upsert: true });
 }
 
 /**
@@ -95,19 +95,25 @@ export function vacateCommand(collection: string, request: RequestOf<'vacate'>):
   const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW' };
   const after = choose(
     [
-      [{ $eq: [ARRIVALS, long(arrivals)] }, changed({ set: vacant })],
-      [firstArrivalFollows(request), toGrant(grantOfFirstArrival())],
+      [{ $eq: [ARRIVALS, long(arrivals)] }, changed(vacant)],
+      [firstArrivalFollows(request), changed(grantOfFirstArrival())],
     ],
     '$$ROOT',
   );
   return {
     findAndModify: collection,
     query: { _id: key, grant, v: VERSION_MATCHES },
-    update: [{ $replaceWith: after }],
+    update: stages(after),
     new: true,
     maxTimeMS: COMMAND_LIMIT_MS,
     writeConcern: MAJORITY,
   };
+}
+
+/** An update whose outcome is the document `after`; a granted one loses `vacantAt`. `$unsetField` is not in the stable API. */
+function stages(after: unknown): Command[] {
+  const isGranted = { $and: [VERSION_IS_OURS, { $not: [VACANT] }] };
+  return [{ $replaceWith: after }, { $set: { vacantAt: { $cond: [isGranted, '$$REMOVE', '$vacantAt'] } } }];
 }
 
 function grantOf(session: string, tickets: readonly TicketRef[]): Command {
@@ -133,10 +139,6 @@ function grantFields({
     born: counter('born', NEXT_TOKEN),
     grantedAt: '$$NOW',
   };
-}
-
-function toGrant(set: Command): Command {
-  return changed({ set, remove: 'vacantAt' });
 }
 
 function setGrant(grant: string, fence: number): Command {

@@ -90,16 +90,16 @@ export function readAwaitedCommand(collection: string, request: RequestOf<'readA
   const match = { ...WELL_FORMED, key: { $exists: true }, session: SESSION_TEXT, $expr: ID_MATCHES };
   return aggregate(collection, [
     { $match: { _id: { $in: keys } } },
+    { $replaceWith: { lock: '$$ROOT' } },
     {
       $lookup: {
         from: collection,
-        localField: '_id',
+        localField: 'lock._id',
         foreignField: 'key',
         pipeline: headStages(match, headLimit),
         as: 'head',
       },
     },
-    { $replaceWith: { head: '$head', lock: { $unsetField: { field: 'head', input: '$$ROOT' } } } },
     { $unionWith: { coll: collection, pipeline: [{ $match: { _id: { $in: ticketIds } } }, { $project: { _id: 1 } }] } },
   ]);
 }

@@ -46,7 +46,7 @@ export function openSessionCommand(collection: string, draft: SessionDraft): Com
     ...(label !== undefined && { label: literal(label) }),
   };
   return upsert(collection, session, {
-    $replaceWith: choose([[{ $and: [VERSION_IS_OURS, { $or: [ABSENT, ALIVE] }] }, changed({ set })]], '$$ROOT'),
+    $replaceWith: choose([[{ $and: [VERSION_IS_OURS, { $or: [ABSENT, ALIVE] }] }, changed(set)]], '$$ROOT'),
   });
 }
 
@@ -82,8 +82,8 @@ export function reapSessionCommand(
     $replaceWith: choose(
       [
         [{ $not: [VERSION_IS_OURS] }, '$$ROOT'],
-        [ABSENT, changed({ set: mark })],
-        [convicted, changed({ set: { state: 'dead' } })],
+        [ABSENT, changed(mark)],
+        [convicted, changed({ state: 'dead' })],
       ],
       '$$ROOT',
     ),
@@ -93,7 +93,7 @@ export function reapSessionCommand(
 /** Declares our own session dead from now on, whatever of it is still on its way. */
 export function condemnSessionCommand(collection: string, { session }: RequestOf<'condemnSession'>): Command {
   const set = { ...header({ state: 'dead' }), until: { $min: ['$until', '$$NOW'] } };
-  return upsert(collection, session, { $replaceWith: choose([[VERSION_IS_OURS, changed({ set })]], '$$ROOT') });
+  return upsert(collection, session, { $replaceWith: choose([[VERSION_IS_OURS, changed(set)]], '$$ROOT') });
 }
 
 /** Removes our own session. */
