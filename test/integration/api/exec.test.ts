@@ -10,15 +10,23 @@ const database = useDatabase(import.meta.url);
 const pair = { resource: 'account', id: 7 };
 const ATTENTIVE = { heartbeatIntervalMS: 100 };
 
-/** Settles when a test says so. */
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
+/** An `fn` that runs until a test ends it. */
+class Running<T> {
+  startedCount = 0;
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+  readonly #end = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
   });
-  return { promise, resolve, reject };
+  readonly fn = (): Promise<T> => {
+    this.startedCount += 1;
+    return this.#end;
+  };
+
+  async started(): Promise<void> {
+    await eventually(() => this.startedCount === 1);
+  }
 }
 
 async function declareDead({ session }: TestClient): Promise<void> {
@@ -96,16 +104,17 @@ describe('fn', () => {
   it('may unlock by itself: the next gets the lock while fn still runs', async () => {
     const { locks } = await database.connected();
     const other = await database.connected();
-    const end = deferred<string>();
+    const run = new Running<string>();
     const running = locks.exec({
       ...pair,
       fn: async ({ lock }) => {
         expect(await lock.unlock()).toBe(true);
-        return end.promise;
+        return run.fn();
       },
     });
+    await run.started();
     const next = await other.locks.lock(pair);
-    end.resolve('done');
+    run.resolve('done');
     expect(await running).toBe('done');
     expect(next.held).toBe(true);
     await next.unlock();
@@ -122,15 +131,15 @@ describe('the release', () => {
   it.each(['resolve', 'reject'] as const)('waits until fn has settled, here with %s', async (way) => {
     const { locks } = await database.connected();
     const other = await database.connected();
-    const end = deferred<string>();
-    const running = locks.exec({ ...pair, fn: () => end.promise });
+    const run = new Running<string>();
+    const running = locks.exec({ ...pair, fn: run.fn });
     const outcome = running.catch((error: unknown) => `rejected with ${error}`);
-    await eventually(() => database.holder(pair));
+    await run.started();
     const waiting = other.locks.lock(pair);
     await database.untilWaiting(pair, 1);
     expect(await rejection(other.locks.lock({ ...pair, timeoutMS: 200 }))).toMatchObject({ code: 'LOCK_TIMEOUT' });
     expect(other.seen('granted')).toEqual([]);
-    end[way]('value');
+    run[way]('value');
     await (await waiting).unlock();
     expect(await outcome).toBe(way === 'resolve' ? 'value' : 'rejected with value');
   });
@@ -239,14 +248,14 @@ describe('a lock that is lost while fn runs', () => {
   it('goes to the next while fn still runs, and exec touches nothing of that hold', async () => {
     const client = await database.connected(ATTENTIVE);
     const other = await database.connected(ATTENTIVE);
-    const end = deferred<void>();
-    const running = rejection(client.locks.exec({ ...pair, fn: () => end.promise }));
-    await eventually(() => database.holder(pair));
+    const run = new Running<void>();
+    const running = rejection(client.locks.exec({ ...pair, fn: run.fn }));
+    await run.started();
     const waiting = other.locks.lock(pair);
     await database.untilWaiting(pair, 1);
     await declareDead(client);
     const next = await waiting;
-    end.resolve();
+    run.resolve();
     expect(await running).toMatchObject({ code: 'LOCK_LOST' });
     expect(next.held).toBe(true);
     expect(await database.holder(pair)).toBe(other.session);
@@ -255,11 +264,11 @@ describe('a lock that is lost while fn runs', () => {
 
   it('because the client was closed makes exec reject, with the result and the close as the cause', async () => {
     const { locks } = await database.connected();
-    const end = deferred<string>();
-    const running = rejection(locks.exec({ ...pair, fn: () => end.promise }));
-    await eventually(() => database.holder(pair));
+    const run = new Running<string>();
+    const running = rejection(locks.exec({ ...pair, fn: run.fn }));
+    await run.started();
     await locks.close();
-    end.resolve('value');
+    run.resolve('value');
     expect(await running).toMatchObject({ code: 'LOCK_LOST', result: 'value', cause: { code: 'LOCK_CLOSED' } });
   });
 });
