@@ -5,10 +5,13 @@
  * Each rule takes the first call that fits and no other (`times` makes it more) and gives back a `Gate`. A reply that is
  * held back or dropped was executed; the engine then does what it does on a silent or broken connection.
  */
+import type { LockSettings } from 'mongo-distributed-locks';
+import { afterEach } from 'vitest';
 import { systemClock } from '#core/base/clock.js';
 import type { Ports } from '#core/client.js';
 import { LockOutcomeUnknownError } from '#core/errors.js';
 import type { ChangeFeed, FeedHandle, FeedListener, GrantFact, LockStore } from '#core/ports.js';
+import type { TestClient, TestDatabase } from './database.js';
 import { eventually } from './eventually.js';
 
 export type StoreMethod = Exclude<keyof LockStore, 'close'>;
@@ -56,7 +59,7 @@ export class Gate<T> {
   }
 
   /** Lets go what is held back, and whatever of it is still to come. */
-  open(): void {
+  letGo(): void {
     this.#open();
   }
 
@@ -95,7 +98,7 @@ export class Wire {
   readonly #rules: Rule[] = [];
   readonly #factRules: FactRule[] = [];
   readonly #openedGates: Gate<void>[] = [];
-  readonly #gates: { open(): void }[] = [];
+  readonly #gates: { letGo(): void }[] = [];
   #listener: FeedListener | null = null;
   #store: LockStore | null = null;
 
@@ -106,7 +109,7 @@ export class Wire {
 
   /** Opens every gate: nothing of a test may wait at one when it ends. */
   openAll(): void {
-    for (const gate of this.#gates) gate.open();
+    for (const gate of this.#gates) gate.letGo();
   }
 
   /** The calls of one method. */
@@ -122,7 +125,7 @@ export class Wire {
 
   // --- commands -----------------------------------------------------------------------------------------------------
 
-  /** The request stays here until the gate is opened. */
+  /** The request stays here until the gate lets it go. */
   holdRequest(filter: CallFilter): Gate<StoreCall> {
     const gate = new Gate<StoreCall>();
     return this.#rule(filter, gate, async (call, send) => {
@@ -131,7 +134,7 @@ export class Wire {
     });
   }
 
-  /** It is executed; the reply stays here until the gate is opened. The gate is reached when it was executed. */
+  /** It is executed; the reply stays here until the gate lets it go. The gate is reached when it was executed. */
   holdReply(filter: CallFilter): Gate<StoreCall> {
     const gate = new Gate<StoreCall>();
     return this.#rule(filter, gate, async (call, send) => {
@@ -160,7 +163,7 @@ export class Wire {
     });
   }
 
-  /** It is executed and answered, and a late copy of it is executed when the gate is opened: see `copiesDone`. */
+  /** It is executed and answered, and a late copy of it is executed when the gate lets it go: see `copiesDone`. */
   repeatRequest(filter: CallFilter): Gate<StoreCall> & { readonly copiesDone: Promise<unknown>[] } {
     const copiesDone: Promise<unknown>[] = [];
     const gate = Object.assign(new Gate<StoreCall>(), { copiesDone });
@@ -215,7 +218,7 @@ export class Wire {
 
   // --- facts --------------------------------------------------------------------------------------------------------
 
-  /** The fact stays here until the gate is opened; others overtake it. */
+  /** The fact stays here until the gate lets it go; others overtake it. */
   holdFact(filter: FactFilter = {}): Gate<GrantFact> {
     const gate = new Gate<GrantFact>();
     return this.#factRule(filter, gate, (fact, tell) => void gate.pass(fact).then(tell));
@@ -227,7 +230,7 @@ export class Wire {
     return this.#factRule(filter, gate, (fact) => void gate.pass(fact));
   }
 
-  /** The fact is told twice, and once more when the gate is opened. */
+  /** The fact is told twice, and once more when the gate lets it go. */
   repeatFact(filter: FactFilter = {}): Gate<GrantFact> {
     const gate = new Gate<GrantFact>();
     return this.#factRule(filter, gate, (fact, tell) => {
@@ -246,7 +249,7 @@ export class Wire {
     });
   }
 
-  /** That the stream is open stays here until the gate is opened. */
+  /** That the stream is open stays here until the gate lets it go. */
   holdOpened(): Gate<void> {
     const gate = new Gate<void>();
     this.#openedGates.push(gate);
@@ -320,4 +323,23 @@ function unsettle(settled: PromiseSettledResult<unknown>): unknown {
 
 function unknownOutcome({ method }: StoreCall): LockOutcomeUnknownError {
   return new LockOutcomeUnknownError(`The connection broke during ${method}.`);
+}
+
+/** A client whose ports the test has its hand on. */
+export interface WiredClient {
+  readonly wire: Wire;
+  readonly client: TestClient;
+}
+
+/** Gives a test file its wired clients, connected; whatever waits at a gate when a test ends is let go. */
+export function useWires(database: TestDatabase): (settings: LockSettings) => Promise<WiredClient> {
+  const wires: Wire[] = [];
+  afterEach(() => {
+    for (const wire of wires.splice(0)) wire.openAll();
+  });
+  return async (settings) => {
+    const wire = new Wire();
+    wires.push(wire);
+    return { wire, client: await database.connected(settings, { wrapPorts: wire.wrap }) };
+  };
 }

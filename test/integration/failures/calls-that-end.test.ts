@@ -4,29 +4,19 @@
  * passed on by its own client, and not by somebody who found it dead.
  */
 
-import { LockClosedError, LockLostError } from 'mongo-distributed-locks';
-import { afterEach, describe, expect, it } from 'vitest';
+import { LockClosedError, LockLostError, type LockSettings } from 'mongo-distributed-locks';
+import { describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
 import { eventually, rejection } from '../../support/eventually.js';
-import { type StoreMethod, Wire } from '../../support/wrapped-ports.js';
+import { type StoreMethod, useWires, type WiredClient } from '../../support/wrapped-ports.js';
 
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
 /** Nothing is found dead, and no patrol comes round, within a test. */
 const SLOW = { leaseDurationMS: 60_000, patrolIntervalMS: 60_000, idleMS: 60_000 };
 
-const wires: Wire[] = [];
-
-afterEach(() => {
-  for (const wire of wires.splice(0)) wire.openAll();
-});
-
-/** A client whose ports the test has its hand on. */
-async function wired(settings = SLOW): Promise<{ wire: Wire; client: TestClient }> {
-  const wire = new Wire();
-  wires.push(wire);
-  return { wire, client: await database.connected(settings, { wrapPorts: wire.wrap }) };
-}
+const connectWired = useWires(database);
+const wired = (settings: LockSettings = SLOW): Promise<WiredClient> => connectWired(settings);
 
 /** A waiter whose wait the test can end. */
 function ending(
@@ -59,7 +49,7 @@ describe('P7: a wait that ends', () => {
         await arrival.reached();
         await end();
         expect(String(await ended)).toContain(REASONS[how]);
-        arrival.open();
+        arrival.letGo();
         await eventually(
           async () => wire.callsOf('deleteTickets').length > 0 && (await database.waitersCount(PAIR)) === 0,
         );
@@ -80,7 +70,7 @@ describe('P7: a wait that ends', () => {
         await first.reached();
         await end();
         expect(String(await ended)).toContain(REASONS[how]);
-        first.open();
+        first.letGo();
         await eventually(async () => wire.callsOf('vacate').some(({ state }) => state === 'answered'));
         expect(await database.holder(PAIR)).toBeNull();
         expect(client.seen('granted')).toEqual([]);
@@ -98,7 +88,7 @@ describe('P7: a wait that ends', () => {
       await holder.unlock();
       await delivery.reached();
       await end();
-      delivery.open();
+      delivery.letGo();
       expect(String(await ended)).toContain(REASONS[how]);
       const next = await behind;
       expect(next.fencingToken).toBeGreaterThan(holder.fencingToken + 1);
@@ -195,8 +185,8 @@ describe('P8: a release', () => {
       next ??= patient.locks.lock(PAIR);
       const held = await next;
       const stored = await database.stored(PAIR);
-      late.open();
-      lateToo.open();
+      late.letGo();
+      lateToo.letGo();
       expect(await released).toBe(false);
       await eventually(() => [...late.taken, ...lateToo.taken].every(({ state }) => state === 'answered'));
       expect(await database.stored(PAIR)).toEqual(stored);
@@ -211,7 +201,7 @@ describe('P8: a release', () => {
     const renewal = wire[hold]({ method: 'renewSession' });
     await renewal.reached();
     expect(await lock.unlock()).toBe(true);
-    renewal.open();
+    renewal.letGo();
     expect(await database.holder(PAIR)).toBeNull();
     expect(client.seen('lost')).toEqual([]);
   });
@@ -243,7 +233,7 @@ describe('P9: closing the client', () => {
     expect(lock.held).toBe(false);
     expect(lock.signal.reason).toBeInstanceOf(LockLostError);
     expect(lock.signal.reason.cause).toBeInstanceOf(LockClosedError);
-    release.open();
+    release.letGo();
     await closed;
     await (await next).unlock();
     expect(client.seen('lost')).toHaveLength(1);
@@ -264,7 +254,7 @@ describe('P9: closing the client', () => {
       expect(await waiter).toMatchObject({ code: 'LOCK_CLOSED' });
       // A read of its own grants is part of closing: that one is sent again when it is not answered in time.
       await closed;
-      underWay.open();
+      underWay.letGo();
       expect(await database.waitersCount(PAIR)).toBe(0);
       await holder.unlock();
       await (await (await database.connected(SLOW)).locks.lock(PAIR)).unlock();
