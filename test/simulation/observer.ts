@@ -138,6 +138,9 @@ export class Observer {
   readonly #set: ReplicaSet;
   readonly #times: ProgressTimes;
   readonly #keys = new Map<string, KeyRecord>();
+
+  /** The stored tickets, and since when they are. */
+  readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
   /** Stored grants whose document was deleted by hand. */
   readonly #deletedGrants = new Set<string>();
   /** The current session of each process, as its events say. */
@@ -278,6 +281,8 @@ export class Observer {
   #onCommitted(entry: OplogEntry): void {
     const { before, after, id } = entry;
     if (after?.kind === 'lock' || before?.kind === 'lock') this.#onLock(entry);
+    if (after?.kind === 'ticket' && before === null) this.#tickets.set(id, { key: after.key, at: this.#world.nowMS });
+    if (before?.kind === 'ticket' && after === null) this.#tickets.delete(id);
     const ended = after === null || (after.kind === 'session' && after.state === 'dead');
     if (ended && id.startsWith('session:')) {
       for (const call of this.calls) {
@@ -337,14 +342,23 @@ export class Observer {
   checkProgress(): void {
     for (const [key, { movedAt }] of this.#keys) {
       if (this.holds.some((record) => record.key === key && !record.over)) continue;
-      const waiting = this.calls.filter(
-        (call) => call.key === key && call.waiting && call.arrivedAt !== null && call.process.state === 'running',
-      );
-      if (waiting.length === 0) continue;
-      const since = Math.max(movedAt, this.disturbedAt, Math.min(...waiting.map(({ arrivedAt }) => arrivedAt ?? 0)));
+      const waitingSince = this.#waitingSince(key);
+      if (waitingSince === null) continue;
+      const since = Math.max(movedAt, this.disturbedAt, waitingSince);
       const stall = { key, cause: this.#causeOf(key), forMS: this.#world.nowMS - since };
       this.#expect('INV-05', progress(stall, this.#times));
     }
+  }
+
+  /** Since when a ticket is stored of a session that is its process's own, with a call that waits; null: there is none. */
+  #waitingSince(key: string): number | null {
+    const since: number[] = [];
+    for (const [process, session] of this.sessions) {
+      const waits = this.calls.some((call) => call.key === key && call.process === process && call.waiting);
+      if (!waits || process.state !== 'running') continue;
+      for (const [id, ticket] of this.#tickets) if (ticket.key === key && id.startsWith(`${session}/`)) since.push(ticket.at);
+    }
+    return since.length === 0 ? null : Math.min(...since);
   }
 
   #causeOf(key: string): 'missed' | 'holder-dead' {

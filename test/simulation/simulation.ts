@@ -344,7 +344,10 @@ class Run {
     const grants: string[] = [];
     for (const doc of this.#set.committed.values()) {
       if (doc.kind === 'ticket' && ofTheLiving(doc.session)) tickets.push(doc.id);
-      if (doc.kind === 'lock' && doc.grant !== null && ofTheLiving(doc.grant)) grants.push(doc.grant);
+      // A releaser that had read the queue before may still name a session that has ended; the dead document it leaves
+      // lets whoever comes next take over at once.
+      const stands = doc.kind === 'lock' && doc.grant !== null && !this.#isDead(doc.grant);
+      if (stands && ofTheLiving(doc.grant)) grants.push(doc.grant);
     }
     const excused = this.#scenario.processes.some(
       ({ link, outages }) => link.copyRate > 0 || outages.some(({ kind }) => kind === 'hold'),
@@ -355,6 +358,11 @@ class Run {
       this.observer.bounded(`timers of ${plan.name} at rest`, process.timersCount, 0);
       this.observer.bounded(`streams of ${plan.name} at rest`, feed.streamsCount, 0);
     }
+  }
+
+  #isDead(grant: string): boolean {
+    const doc = this.#set.committed.get(`session:${grant.slice(0, grant.indexOf('/'))}`);
+    return doc?.kind === 'session' && doc.state === 'dead';
   }
 
   #traceOplog(lines: string[]): void {
