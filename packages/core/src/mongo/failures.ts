@@ -74,9 +74,10 @@ function lasting(error: unknown): LockError | null {
   return null;
 }
 
-/** A code without a name: the server took offence at the command or at a document it met. */
+/** A large code without a name is an assertion: the server took offence at the command, or at a document it met. */
 function isAssertion(error: unknown): boolean {
-  return /^Location\d+$/.test(String((error as { codeName?: unknown } | null)?.codeName));
+  const { code, codeName } = (error ?? {}) as { code?: unknown; codeName?: unknown };
+  return typeof code === 'number' && code >= 10_000 && codeName === `Location${code}`;
 }
 
 const MISSING_ACTION =
