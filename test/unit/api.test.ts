@@ -4,7 +4,7 @@
  */
 
 import DLocks, * as exported from 'mongo-distributed-locks';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ClientInternals } from '#core/client.js';
 import type { LockClientOptions } from '#core/options.js';
 import type { ChangeFeed, LockStore } from '#core/ports.js';
@@ -457,23 +457,6 @@ describe('the static façade', () => {
   it('takes a function to log with, and nothing else', () => {
     expect(() => DLocks.registerLoggerErrorFn(7 as never)).toThrow('"fn"');
     expect(() => DLocks.registerLoggerErrorFn(console.error)).not.toThrow();
-  });
-
-  it('logs to what was registered, before it was configured or after, and nowhere else', async () => {
-    const first: unknown[][] = [];
-    const second: unknown[][] = [];
-    const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
-    DLocks.registerLoggerErrorFn((...line) => first.push(line));
-    // The way to this database always fails; the call ends by its own limit, or sooner.
-    DLocks.configure({ db });
-    await rejection(DLocks.lock({ ...pair, timeoutMS: 100 }));
-    expect(first.length).toBeGreaterThan(0);
-    DLocks.registerLoggerErrorFn((...line) => second.push(line));
-    await rejection(DLocks.lock({ ...pair, timeoutMS: 100 }));
-    expect(second.length).toBeGreaterThan(0);
-    expect(printed.mock.calls).toEqual([]);
-    printed.mockRestore();
-    DLocks.registerLoggerErrorFn(console.error);
   });
 
   it('has every export of the module as a static', () => {

@@ -44,7 +44,7 @@ export interface AttemptContext {
   readonly random: Random;
   /** After how long an answer is no longer waited for, and the command sent again. */
   readonly attemptTimeoutMS: number;
-  /** Told of every failed try. */
+  /** Told of every failed try but the last one, which whoever sends is told of. */
   onFailure(error: unknown): void;
 }
 
@@ -74,8 +74,8 @@ export async function untilAcknowledged<T>(
       return await bounded(context, lifetime, send);
     } catch (error) {
       if (error instanceof SessionGone) throw error;
-      context.onFailure(error);
       if (giveUp(error, triesCount)) throw error;
+      context.onFailure(error);
     }
     await pause(context, lifetime, backoffMS(context.random, triesCount));
   }

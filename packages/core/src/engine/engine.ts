@@ -12,7 +12,6 @@ import {
   backoffMS,
   isHopeless,
   Lifespan,
-  mayPass,
   pause,
   SessionGone,
   untilAcknowledged,
@@ -345,7 +344,7 @@ export class Engine {
       await this.#reaper.bury(session, limit);
     } catch (error) {
       // Others reap it when its lease has lapsed.
-      if (!(error instanceof SessionGone) && mayPass(error)) this.#emit('error', { error });
+      if (!(error instanceof SessionGone)) this.#emit('error', { error });
     } finally {
       timer.cancel();
     }
@@ -503,9 +502,8 @@ export class Engine {
     this.#phase = 'closing';
     this.#life.end();
     this.#idleTimer?.cancel();
-    const reason = (): LockClosedError => new LockClosedError('The client was closed.');
-    for (const queue of [...this.#queues.values()]) queue.close(reason);
-    for (const waiter of [...this.#waiters]) waiter.leave(reason());
+    for (const queue of [...this.#queues.values()]) queue.close(closedError);
+    for (const waiter of [...this.#waiters]) waiter.leave(closedError(waiter.request));
     await this.#untilIdle();
     if (this.#session !== null) {
       await this.#audit();
@@ -576,7 +574,7 @@ export class Engine {
 }
 
 function closedError({ resource, id }: AcquireRequest): LockClosedError {
-  return new LockClosedError('The client is closed.', { resource, id });
+  return new LockClosedError('The client was closed.', { resource, id });
 }
 
 function describeHolder({ session, fencingToken, host, pid, label }: LockHolder): string {

@@ -73,11 +73,15 @@ export class ResourceQueue implements HoldOwner {
   #holder: Grant | null = null;
   readonly #deletions = new Set<Promise<void>>();
   #sessionTriesCount = 0;
+  readonly #attempts: AttemptContext;
+  /** A caller of this lock, whose own values are in the reports of failures. */
+  #subject: AcquireRequest | undefined;
 
   constructor(key: string, handledToken: number, host: QueueHost) {
     this.key = key;
     this.handledToken = handledToken;
     this.#host = host;
+    this.#attempts = { ...host.attempts, onFailure: (error) => host.report.failed(error, this.#subject) };
   }
 
   /** Who holds the lock, as far as was read. */
@@ -109,6 +113,7 @@ export class ResourceQueue implements HoldOwner {
       waiter.refuse();
       return;
     }
+    this.#subject = waiter.request;
     this.#pending.push(waiter);
     this.#work();
   }
@@ -237,14 +242,14 @@ export class ResourceQueue implements HoldOwner {
   }
 
   /** The client closes: holds are lost first, then released, so that nobody relies on them while others get them. */
-  close(reason: () => Error): void {
-    for (const waiter of this.#allWaiters()) waiter.leave(reason());
+  close(reason: (request: AcquireRequest) => Error): void {
+    for (const waiter of this.#allWaiters()) waiter.leave(reason(waiter.request));
     const run = this.#run;
     if (run === null || run.phase !== 'serving') return;
     const hold = run.current;
     run.current = null;
     run.phase = 'finished';
-    this.#lose(hold, 'the client was closed', reason());
+    this.#lose(hold, 'the client was closed', hold && reason(hold.request));
     this.#work();
   }
 
@@ -291,7 +296,7 @@ export class ResourceQueue implements HoldOwner {
         await step;
       } catch (error) {
         // A lost session has put everything back already; anything else is a fault that must not stop the queue.
-        if (!(error instanceof SessionGone)) this.#host.report.failed(error);
+        if (!(error instanceof SessionGone)) this.#host.report.failed(error, this.#subject);
       }
     }
     this.#working = false;
@@ -339,7 +344,9 @@ export class ResourceQueue implements HoldOwner {
     } catch (error) {
       if (!(error instanceof SessionGone)) this.#refuse(this.#pending, error);
       this.#sessionTriesCount += 1;
-      if (this.#dropSettled() > 0) await this.#host.backOff(this.#sessionTriesCount);
+      if (this.#dropSettled() === 0) return null;
+      if (!(error instanceof SessionGone)) this.#host.report.failed(error, this.#subject);
+      await this.#host.backOff(this.#sessionTriesCount);
       return null;
     }
   }
@@ -362,7 +369,7 @@ export class ResourceQueue implements HoldOwner {
     const fresh = ticket.waiters.every((waiter) => !waiter.arrivalSent);
     let reply: LockState;
     try {
-      reply = await untilAcknowledged(this.#host.attempts, session, send, fresh ? isHopeless : undefined);
+      reply = await untilAcknowledged(this.#attempts, session, send, fresh ? isHopeless : undefined);
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       this.#refuse(ticket.waiters, error);
@@ -418,7 +425,7 @@ export class ResourceQueue implements HoldOwner {
       return this.#host.store.arrive({ key: this.key, session: session.id, tickets: tickets.map(({ ref }) => ref) });
     };
     try {
-      await untilAcknowledged(this.#host.attempts, session, send);
+      await untilAcknowledged(this.#attempts, session, send);
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       for (const { waiters } of tickets) this.#refuse(waiters, error);
@@ -517,7 +524,7 @@ export class ResourceQueue implements HoldOwner {
 
   /** A release has no error that ends it but the end of the session: nobody else could release. */
   #untilDone<T>(run: HeldRun, send: () => Promise<T>): Promise<T> {
-    return untilAcknowledged(this.#host.attempts, run.session, send, () => false);
+    return untilAcknowledged(this.#attempts, run.session, send, () => false);
   }
 
   /** What follows the run: as prefetched, or read now where that is missing, failed or older than a lease. */

@@ -169,7 +169,9 @@ export class Session implements Lifetime {
     try {
       await untilAcknowledged(this.#context, this, () => this.#renewOnce());
     } catch (error) {
-      if (!(error instanceof SessionGone)) this.lose('its renewal was refused');
+      if (error instanceof SessionGone) return;
+      this.#context.onFailure(error);
+      this.lose('its renewal was refused');
     } finally {
       this.#renewalsCount -= 1;
     }
