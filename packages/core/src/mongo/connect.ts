@@ -65,9 +65,8 @@ class GivenClient implements DatabaseSource {
     return this.#opened;
   }
 
-  async close(): Promise<void> {
-    this.#opened = null;
-  }
+  /** Nothing is ours. It stays opened: a client that its owner closes is not to be connected again from here. */
+  async close(): Promise<void> {}
 }
 
 /** A client of our own. */
@@ -131,9 +130,7 @@ class MongooseConnection implements DatabaseSource {
     return this.#opened;
   }
 
-  async close(): Promise<void> {
-    this.#opened = null;
-  }
+  async close(): Promise<void> {}
 }
 
 const CONNECTED = 1;

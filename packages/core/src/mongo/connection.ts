@@ -57,7 +57,7 @@ export class Connection {
     this.#clock = clock;
   }
 
-  /** The latest operation time this client has delivered. */
+  /** The latest operation time of a reply, always one that a majority has. */
   get operationTime(): Timestamp | null {
     return this.#operationTime;
   }
@@ -100,9 +100,12 @@ export class Connection {
 
   /** Sends a read, which sees all our own writes. Only one batch is asked for: whoever needs more asks for less at a time. */
   async read(command: Command): Promise<Batch> {
+    await this.open(); // which forgets the time where the client is another one
     const after = this.#operationTime;
     const readConcern = { level: 'majority', ...(after !== null && { afterClusterTime: after }) };
-    const { documents, id } = cursorOf(await this.ask({ ...command, readConcern }));
+    const reply = await this.ask({ ...command, readConcern });
+    this.#noteTime(reply);
+    const { documents, id } = cursorOf(reply);
     if (id === null) return { documents, more: false };
     // The cursor would go by itself some minutes later.
     await this.ask({ killCursors: command.aggregate, cursors: [id] }).catch(() => {});
@@ -133,6 +136,7 @@ export class Connection {
     const reply = await this.#send(command, {});
     const failure = writeErrorOf(reply);
     if (failure !== null) throw failure;
+    this.#noteTime(reply);
     return reply;
   }
 
@@ -148,12 +152,7 @@ export class Connection {
         signal: limit.signal,
         ...(session && { session }),
       } as const;
-      const reply: Reply = await db.command(command, options);
-      this.#noteTime(reply.operationTime);
-      return reply;
-    } catch (error) {
-      this.#noteTime(operationTimeOf(error));
-      throw error;
+      return await db.command(command, options);
     } finally {
       limit.end();
     }
@@ -166,7 +165,8 @@ export class Connection {
     return { signal: controller.signal, end: () => timer.cancel() };
   }
 
-  #noteTime(time: unknown): void {
+  /** Only of what a majority has: a read that waits for more would wait for as long as the majority lags. */
+  #noteTime({ operationTime: time }: Reply): void {
     if (!isTimestamp(time)) return;
     if (this.#operationTime === null || time.greaterThan(this.#operationTime)) this.#operationTime = time;
   }
@@ -188,11 +188,6 @@ export function cursorOf(reply: Reply): { readonly documents: readonly Reply[]; 
   if (!Array.isArray(documents)) throw new LockUnavailableError('The server answered without a batch of documents.');
   // The driver gives a number where it is small enough, which the server would take for a double, else its own Long.
   return { documents, id: String(id) === '0' ? null : typeof id === 'number' ? BigInt(id) : id };
-}
-
-function operationTimeOf(error: unknown): unknown {
-  if (typeof error !== 'object' || error === null) return undefined;
-  return (error as { errorResponse?: { operationTime?: unknown } }).errorResponse?.operationTime;
 }
 
 function isTimestamp(value: unknown): value is Timestamp {

@@ -27,6 +27,8 @@ const PAUSE_MS = 50;
 const PAUSE_MAX_MS = 5_000;
 /** How long the server is given to end a cursor that is not needed any more. */
 const KILL_LIMIT_MS = 2_000;
+/** A stream is opened rarely: then it is worth a look whether the indexes are still there. */
+const PREPARED_WITHIN_MS = 60_000;
 /** The oplog does not reach back to the start, or the position in it is void: only "from now" is left. */
 const POSITION_LOST_CODES: ReadonlySet<number> = new Set([136, 260, 280, 286]);
 
@@ -110,7 +112,7 @@ class GrantStream implements FeedHandle {
 
   /** Opens a cursor and reads it until the stream is closed; throws when it breaks or ends. */
   async #follow(): Promise<void> {
-    await this.#options.preparation.ensure();
+    await this.#options.preparation.ensureWithin(PREPARED_WITHIN_MS);
     if (this.#closed) return;
     const session = await this.#connection.startSession();
     const cursor: Cursor = { session, id: null };

@@ -25,7 +25,7 @@ export function createMongoPorts({ source, options, clock }: MongoPortsOptions):
 } {
   const connection = new Connection(databaseSource(source), clock);
   const names = { locks: options.collectionName, sessions: `${options.collectionName}.sessions` };
-  const preparation = new Preparation(connection, names);
+  const preparation = new Preparation(connection, { names, clock });
   return {
     store: new MongoLockStore(connection, { names, preparation }),
     feed: new MongoChangeFeed(connection, { collection: names.locks, preparation, clock }),

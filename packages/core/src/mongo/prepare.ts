@@ -1,8 +1,8 @@
 /**
- * Everything that is made sure of once, before the first lock: a primary is reached, it is a server we can work with,
- * the collections are ordinary ones, and the indexes exist. Called by `store.ts`, and again by `feed.ts` after the
- * collection was dropped.
+ * Everything that is made sure of before the first lock: a primary is reached, it is a server we can work with, the
+ * collections are ordinary ones, and the indexes exist. Called by `store.ts`, and by `feed.ts` before each stream.
  */
+import type { Clock } from '../base/clock.js';
 import type { CollectionNames } from './commands.js';
 import type { Connection } from './connection.js';
 import { ensureIndexes } from './indexes.js';
@@ -12,11 +12,14 @@ import { checkChangeStreams, checkCollections, checkServer } from './topology.js
 export class Preparation {
   readonly #connection: Connection;
   readonly #names: CollectionNames;
+  readonly #clock: Clock;
   #done: Promise<void> | null = null;
+  #doneAtMS = 0;
 
-  constructor(connection: Connection, names: CollectionNames) {
+  constructor(connection: Connection, { names, clock }: { names: CollectionNames; clock: Clock }) {
     this.#connection = connection;
     this.#names = names;
+    this.#clock = clock;
   }
 
   /** Prepares, unless that was done. What failed is tried again by the next call. */
@@ -31,9 +34,16 @@ export class Preparation {
     return this.#done;
   }
 
+  /** Prepares, unless that was done within `ageMS`: a collection that was dropped while nobody watched took its indexes along. */
+  ensureWithin(ageMS: number): Promise<void> {
+    if (this.#doneAtMS > 0 && this.#clock.nowMS() - this.#doneAtMS > ageMS) this.forget();
+    return this.ensure();
+  }
+
   /** What was made sure of may hold no more. */
   forget(): void {
     this.#done = null;
+    this.#doneAtMS = 0;
   }
 
   async #prepare(): Promise<void> {
@@ -41,5 +51,6 @@ export class Preparation {
     await checkCollections(this.#connection, this.#names);
     await ensureIndexes(this.#connection, this.#names);
     await checkChangeStreams(this.#connection, this.#names);
+    this.#doneAtMS = this.#clock.nowMS();
   }
 }
