@@ -66,12 +66,17 @@ export class ResourceQueue implements HoldOwner {
   readonly #host: QueueHost;
   #pending: Waiter[] = [];
   readonly #tickets = new Map<number, Ticket>();
+  /** All it was ever in, so that thousands may leave at once. */
+  readonly #ticketsOf = new WeakMap<Waiter, Ticket[]>();
   readonly #unmarked = new Set<Ticket>();
   #run: HeldRun | null = null;
   #working = false;
   #born: number | null = null;
   #holder: Grant | null = null;
   readonly #deletions = new Set<Promise<void>>();
+  /** Whether somebody left since the audit that comes was prepared; whether one comes at all. */
+  #auditAsked = false;
+  #auditComes = false;
   #sessionTriesCount = 0;
   readonly #attempts: AttemptContext;
   /** A caller of this lock, whose own values are in the reports of failures. */
@@ -121,12 +126,12 @@ export class ResourceQueue implements HoldOwner {
   /** A waiter of this queue has left or was served elsewhere: its tickets may have nobody left. */
   forget(waiter: Waiter): void {
     let left = false;
-    for (const ticket of this.#tickets.values()) {
-      if (!ticket.waiters.includes(waiter) || ticket.open) continue;
+    for (const ticket of this.#ticketsOf.get(waiter) ?? []) {
+      if (this.#tickets.get(ticket.n) !== ticket || ticket.open) continue;
       this.#close(ticket);
       left = true;
     }
-    if (left && waiter.phase === 'left') this.#auditWhenDeleted();
+    if (left && waiter.phase === 'left') void this.#auditWhenDeleted();
     this.#retireIfIdle();
   }
 
@@ -439,7 +444,7 @@ export class ResourceQueue implements HoldOwner {
     for (const ticket of tickets) ticket.arrivedOrder = order;
     if (closed.length === 0) return;
     this.#deleteTickets(session, closed);
-    if (closed.some(({ waiters }) => waiters.some((waiter) => waiter.phase === 'left'))) this.#auditWhenDeleted();
+    if (closed.some(({ waiters }) => waiters.some((waiter) => waiter.phase === 'left'))) void this.#auditWhenDeleted();
   }
 
   /** The lock document was made anew since these arrived: its count lacks them. */
@@ -455,6 +460,7 @@ export class ResourceQueue implements HoldOwner {
   #openTicket(session: Session, waiters: readonly Waiter[], kind: 'try' | 'arrive'): Ticket {
     const ticket = new Ticket(session.nextTicket(), waiters, kind, this.#born);
     this.#tickets.set(ticket.n, ticket);
+    for (const waiter of waiters) this.#ticketsOf.set(waiter, [...(this.#ticketsOf.get(waiter) ?? []), ticket]);
     return ticket;
   }
 
@@ -481,8 +487,18 @@ export class ResourceQueue implements HoldOwner {
     this.#deletions.add(deletion);
   }
 
-  #auditWhenDeleted(): void {
-    void Promise.all(this.#deletions).then(() => this.#host.auditSoon());
+  /** One audit for all that leave together, be they thousands. */
+  async #auditWhenDeleted(): Promise<void> {
+    this.#auditAsked = true;
+    if (this.#auditComes) return;
+    this.#auditComes = true;
+    while (this.#auditAsked) {
+      await null;
+      this.#auditAsked = false;
+      await Promise.all(this.#deletions);
+      this.#host.auditSoon();
+    }
+    this.#auditComes = false;
   }
 
   // --- releasing --------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ interface Batch {
   readonly done: Promise<void>;
 }
 
+/** How many commands are under way at most: what thousands of waiters leave one after the other goes in few. */
+const DELETIONS_AT_ONCE = 16;
+
 export class TicketDeleter {
   readonly #store: LockStore;
   readonly #attempts: AttemptContext;
@@ -21,6 +24,7 @@ export class TicketDeleter {
   readonly #onRest: () => void;
   #batch: Batch | null = null;
   #underWayCount = 0;
+  readonly #sent = new Set<Promise<void>>();
   readonly #later = new Set<Timer>();
 
   constructor(store: LockStore, attempts: AttemptContext, leaseDurationMS: number, onRest: () => void) {
@@ -64,12 +68,24 @@ export class TicketDeleter {
   #open(session: Session): Batch {
     const numbers = new Set<number>();
     this.#underWayCount += 1;
-    const done = Promise.resolve().then(() => this.#send(session, numbers));
+    const done = this.#sendInTurn(session, numbers);
     return { session, numbers, done };
   }
 
+  /** What is asked for until it is sent goes along. */
+  async #sendInTurn(session: Session, numbers: ReadonlySet<number>): Promise<void> {
+    await null;
+    while (this.#sent.size >= DELETIONS_AT_ONCE) await Promise.race(this.#sent);
+    if (this.#batch?.numbers === numbers) this.#batch = null;
+    const sent = this.#send(session, numbers);
+    this.#sent.add(sent);
+    await sent;
+    this.#sent.delete(sent);
+    this.#underWayCount -= 1;
+    if (this.quiet) this.#onRest();
+  }
+
   async #send(session: Session, numbers: ReadonlySet<number>): Promise<void> {
-    this.#batch = null;
     const ids = [...numbers].map((n) => ticketId(session.id, n));
     try {
       await untilAcknowledged(
@@ -81,7 +97,5 @@ export class TicketDeleter {
     } catch {
       // The session is gone: whoever meets its tickets removes them.
     }
-    this.#underWayCount -= 1;
-    if (this.quiet) this.#onRest();
   }
 }
