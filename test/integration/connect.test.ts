@@ -86,6 +86,17 @@ describe('a database', () => {
     await connection.close();
   });
 
+  it('is refused when it is used, if it is given as a Db of a driver so old that it does not tell its client', async () => {
+    const { store } = database.portsOf({
+      kind: 'db',
+      db: { databaseName: 'x', command: async () => ({ ok: 1 }) } as never,
+    });
+    expect(await rejection(store.prepare())).toMatchObject({
+      code: 'LOCK_INVALID_OPTION',
+      message: expect.stringContaining('mongodb 6.20'),
+    });
+  });
+
   it('is sent nothing before it is used', async () => {
     const client = new MongoClient(sharedUri(), { monitorCommands: true });
     const commands = new CommandLog(client);
@@ -253,6 +264,17 @@ describe('what can be seen without sending anything', () => {
     expect(problemsOf({ kind: 'uri', uri: `mongodb://127.0.0.1:1/?${parameter}` })).toContain(name);
     expect(problemsOf({ kind: 'client', client })).toContain(name);
     expect(problemsOf({ kind: 'db', db: client.db('x') as never })).toContain(name);
+  });
+
+  it('refuses a driver that is too old', () => {
+    const old = (version: string) => ({
+      ...clientOf(''),
+      options: { metadata: { driver: { name: 'nodejs', version } } },
+    });
+    for (const version of ['3.7.4', '6.19.0'])
+      expect(problemsOf({ kind: 'client', client: old(version) as never })).toContain('mongodb 6.20');
+    for (const version of ['6.20.0', '6.20.0|8.24.10', '7.9.0'])
+      expect(problemsOf({ kind: 'client', client: old(version) as never })).toBe('');
   });
 
   it('refuses a connection of mongoose before 8 by its version, with the way out', () => {

@@ -26,13 +26,13 @@ export interface DatabaseSource {
 }
 
 const MONGOOSE_MAJOR = 8;
+const DRIVER_NEEDED = 'mongodb 6.20 or later is needed';
 
 /** What is wrong with a source as far as it can be seen without sending anything: one sentence for each problem. */
 export function sourceProblems(source: LockSource): string[] {
   if (source.kind === 'connection') return connectionProblems(source.connection);
   if (source.kind === 'uri') return uriProblems(source.uri);
-  const client = source.kind === 'db' ? (source.db as unknown as { client?: unknown }).client : source.client;
-  return clientProblems(client);
+  return clientProblems(source.kind === 'db' ? (source.db as unknown as Partial<Db>).client : source.client);
 }
 
 /** The way to the database that a source stands for. */
@@ -49,19 +49,22 @@ export function databaseSource(source: LockSource): DatabaseSource {
 
 /** The user's own client: connected when it is not yet, never closed. */
 class GivenClient implements DatabaseSource {
-  readonly #client: MongoClient;
+  /** A `Db` of an old driver has none. */
+  readonly #client: MongoClient | undefined;
   readonly #database: () => Db;
   #opened: OpenDatabase | null = null;
 
-  constructor(client: MongoClient, database: () => Db) {
+  constructor(client: MongoClient | undefined, database: () => Db) {
     this.#client = client;
     this.#database = database;
   }
 
   async open(): Promise<OpenDatabase> {
     if (this.#opened !== null) return this.#opened;
-    await this.#client.connect();
-    this.#opened = { client: this.#client, db: this.#database() };
+    const client = this.#client;
+    if (client === undefined) throw new LockInvalidOptionError([`"db" is of an old driver: ${DRIVER_NEEDED}.`]);
+    await client.connect();
+    this.#opened = { client, db: this.#database() };
     return this.#opened;
   }
 
@@ -156,15 +159,29 @@ function connectionProblems(connection: MongooseConnectionLike): string[] {
   ];
 }
 
+/** What is needed of a driver's client to judge it; others than the driver's may lack any of it. */
+interface ClientFacts {
+  readonly options?: {
+    readonly maxPoolSize?: number;
+    readonly loadBalanced?: boolean;
+    /** What the driver tells the server about itself. */
+    readonly metadata?: { readonly driver?: { readonly version?: string } };
+  };
+}
+
 function clientProblems(client: unknown): string[] {
-  const options = (client as { options?: { maxPoolSize?: unknown; loadBalanced?: unknown } } | undefined)?.options;
+  const { maxPoolSize, loadBalanced, metadata } = (client as ClientFacts | undefined)?.options ?? {};
+  const [major = 0, minor = 0] = (metadata?.driver?.version ?? '').split('.').map(Number);
   const problems: string[] = [];
-  if (options?.maxPoolSize === 1) {
+  if (major > 0 && (major < 6 || (major === 6 && minor < 20))) {
+    problems.push(`The MongoClient is of driver ${major}.${minor}: ${DRIVER_NEEDED}.`);
+  }
+  if (maxPoolSize === 1) {
     problems.push(
       'The connection has maxPoolSize=1, and the change stream would keep that one connection: allow 2 or more.',
     );
   }
-  if (options?.loadBalanced === true) {
+  if (loadBalanced === true) {
     problems.push(
       'The connection has loadBalanced=true, which the locks do not support: connect to the replica set itself.',
     );

@@ -8,7 +8,7 @@ import { type Connection, cursorOf } from './connection.js';
 import { QUEUE_ORDER } from './queue-commands.js';
 
 /** How long a vacant lock document, and a session document after its lease, is kept. */
-export const IDLE_TTL_SECONDS = 3_600;
+const IDLE_TTL_SECONDS = 3_600;
 
 interface Index {
   readonly name: string;
@@ -18,7 +18,7 @@ interface Index {
 }
 
 /** The indexes of the collection of locks and tickets. */
-export const LOCK_INDEXES: readonly Index[] = [
+const LOCK_INDEXES: readonly Index[] = [
   {
     name: 'tickets_in_order',
     key: { key: 1, ...QUEUE_ORDER },
@@ -36,9 +36,7 @@ export const LOCK_INDEXES: readonly Index[] = [
 ];
 
 /** The indexes of the collection of sessions. */
-export const SESSION_INDEXES: readonly Index[] = [
-  { name: 'until', key: { until: 1 }, expireAfterSeconds: IDLE_TTL_SECONDS },
-];
+const SESSION_INDEXES: readonly Index[] = [{ name: 'until', key: { until: 1 }, expireAfterSeconds: IDLE_TTL_SECONDS }];
 
 interface Wanted {
   readonly collection: string;
