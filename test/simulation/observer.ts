@@ -118,6 +118,14 @@ export class HoldRecord implements HoldFacts {
   }
 }
 
+interface LostFacts {
+  readonly token: number;
+  readonly key: string;
+  readonly process: SimProcess;
+  /** Whether its client was closed. */
+  readonly closed: boolean;
+}
+
 interface KeyRecord {
   storedToken: number;
   servedToken: number;
@@ -227,16 +235,21 @@ export class Observer {
     };
   }
 
-  lostEvent(token: number, key: string): void {
-    const call = this.calls.find((other) => other.key === key && other.hold?.token === token);
-    if (call?.hold) call.hold.lostCount += 1;
-    if (call?.hold)
-      this.#expect('history', call.hold.lostCount === 1 ? null : `${call.hold.name} is reported lost again`);
+  /** A hold is reported lost. Where its session lives and its grant stands, something must have been closed. */
+  lostEvent({ token, key, process, closed }: LostFacts): void {
+    const record = this.holds.find((other) => other.key === key && other.token === token);
+    if (record === undefined) return;
+    record.lostCount += 1;
+    this.#expect('history', record.lostCount === 1 ? null : `${record.name} is reported lost again`);
+    const doc = this.#set.applied.get(key);
+    const stands = doc?.kind === 'lock' && doc.grant !== null && covers(doc.grant, record);
+    const baseless = stands && !closed && this.sessions.has(process);
+    this.#expect('history', baseless ? `${record.name} is reported lost although its grant stands` : null);
   }
 
   releasedEvent(token: number, key: string): void {
-    const call = this.calls.find((other) => other.key === key && other.hold?.token === token);
-    if (call?.hold) call.hold.releasedCount += 1;
+    const record = this.holds.find((other) => other.key === key && other.token === token);
+    if (record !== undefined) record.releasedCount += 1;
   }
 
   sessionOpened(process: SimProcess, session: string): void {
@@ -296,7 +309,8 @@ export class Observer {
     const next = after?.kind === 'lock' ? after.grant : null;
     const record = this.#key(key);
     if (next !== null && next !== grant) {
-      record.movedAt = this.#world.nowMS;
+      // A grant to the dead moves nothing: k of them at the head may cost no more than one.
+      if (this.#isOfTheLiving(next)) record.movedAt = this.#world.nowMS;
       const parsed = parseGrant(next);
       if (parsed === null) return this.#expect('history', `malformed grant ${next}`);
       this.#expect('INV-02', fencingMonotonic(key, { before: record.storedToken, now: parsed.firstToken }));
@@ -363,12 +377,15 @@ export class Observer {
 
   #causeOf(key: string): 'missed' | 'holder-dead' {
     const doc = this.#set.committed.get(key);
-    const grant = doc?.kind === 'lock' ? parseGrant(doc.grant) : null;
-    if (grant === null) return 'missed';
+    const vacant = doc?.kind !== 'lock' || doc.grant === null;
+    return vacant || this.#isOfTheLiving(doc.grant) ? 'missed' : 'holder-dead';
+  }
+
+  #isOfTheLiving(grant: string): boolean {
     for (const [process, session] of this.sessions) {
-      if (session === grant.session && process.state === 'running') return 'missed';
+      if (grant.startsWith(`${session}/`) && process.state === 'running') return true;
     }
-    return 'holder-dead';
+    return false;
   }
 
   /** When all is over: what must have happened by then, and must not be there any more. */

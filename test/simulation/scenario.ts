@@ -107,7 +107,7 @@ export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scena
   const processesCount = chance.whole(2, 5);
   const keys = ['a', 'b', 'c'].slice(0, chance.pick([1, 1, 1, 2, 3]));
   const windowMS = chance.pick([100, 1_000, 4_000]);
-  const clockSkewMS = chance.pick([0, 50, 400]);
+  const clockSkewMS = chance.pick([0, 50, 400, 4_000]);
   const processes = Array.from({ length: processesCount }, (_, index) =>
     makeProcess({ chance: Chance.named(seed, `process ${index}`), index, has, clockSkewMS, windowMS }),
   );

@@ -213,7 +213,11 @@ class Run {
   #onEvent(process: SimProcess, name: string, event: EventPayload): void {
     if (this.#trace !== null) process.trace(`** ${name} ${describe(event)}`);
     if (name === 'waiting' && event.label !== undefined) this.observer.announced(event.label);
-    if (name === 'lost') this.observer.lostEvent(event.fencingToken ?? 0, String(event.resource));
+    if (name === 'lost') {
+      const closed = (event.error as { cause?: { code?: string } }).cause?.code === 'LOCK_CLOSED';
+      const key = String(event.resource);
+      this.observer.lostEvent({ token: event.fencingToken ?? 0, key, process, closed });
+    }
     if (name === 'released') this.observer.releasedEvent(event.fencingToken ?? 0, String(event.resource));
     if (name === 'session:opened') this.observer.sessionOpened(process, event.session ?? '');
     if (name === 'session:lost' || name === 'session:ended') this.observer.sessionGone(process);
@@ -411,17 +415,19 @@ function endOf(fault: Fault): number {
 }
 
 /** The bounds that hold for all processes of a scenario together. */
-function progressTimes({ processes }: Scenario): ConstructorParameters<typeof Observer>[2] {
+function progressTimes({ processes, faults, commitMS }: Scenario): ConstructorParameters<typeof Observer>[2] {
   const most = (of: (plan: ProcessPlan) => number): number => Math.max(...processes.map(of));
   const heartbeatMS = most(({ options }) => options.heartbeatIntervalMS);
+  const clocks = faults.some(({ kind }) => kind === 'clock');
+  const tripMS = most(({ link, timerLateMS }) => (link.slowRate > 0 ? link.slowMS[1] : link.delayMS[1]) + timerLateMS);
+  const lossy = faults.some(({ kind }) => kind === 'election');
+  const resends = lossy || processes.some(({ link, outages }) => link.loseReplyRate > 0 || outages.length > 0);
   return {
     leaseMS: most(({ options }) => options.leaseDurationMS),
-    clockSkewMS: most(({ options }) => options.clockSkewMS),
-    patrolIntervalMS: Math.max(
-      heartbeatMS,
-      most(({ options }) => options.patrolIntervalMS),
-    ),
-    // One attempt that hangs, the longest wait before the next, and some round trips of slow links.
-    slackMS: heartbeatMS + 1_000 + 2_000,
+    // A lease may be counted by one server's clock and judged by another's.
+    clockSkewMS: most(({ options }) => options.clockSkewMS) * (clocks ? 2 : 1),
+    patrolIntervalMS: Math.max(heartbeatMS, most(({ options }) => options.patrolIntervalMS)),
+    // Some ten commands in a row; where they get lost also one that hangs, and the longest wait before the next.
+    slackMS: 50 + 20 * (tripMS + commitMS[1]) + (resends ? heartbeatMS + 1_000 : 0),
   };
 }

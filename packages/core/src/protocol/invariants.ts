@@ -100,12 +100,14 @@ export interface ProgressTimes {
   readonly slackMS: number;
 }
 
-/** INV-05: how long a lock with a live waiter may stand still. */
+/**
+ * INV-05: how long a lock with a live waiter may stand still. A dead holder is known by its lease and the clock skew, or
+ * by beats that stand still: by whichever comes first.
+ */
 export function progressBoundMS(cause: StallCause, times: ProgressTimes): number {
   const { leaseMS, clockSkewMS, patrolIntervalMS, slackMS } = times;
   if (cause === 'missed') return patrolIntervalMS + slackMS;
-  // The lease was counted by one server's clock and may be judged by another's.
-  return leaseMS + 2 * clockSkewMS + 2 * patrolIntervalMS + slackMS;
+  return leaseMS + Math.min(clockSkewMS, patrolIntervalMS) + patrolIntervalMS + slackMS;
 }
 
 /** INV-05: nothing has moved for longer than the bound although someone waits. */
