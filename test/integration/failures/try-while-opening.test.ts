@@ -67,9 +67,12 @@ describe('a call that does not wait, while the stream is being opened for one wh
     const outcome = attempt(client);
     open();
     let answer: unknown;
-    void outcome.then((value) => {
-      answer = value;
-    });
+    outcome.then(
+      (value) => {
+        answer = value;
+      },
+      () => {},
+    );
     await eventually(() => answer !== undefined, LIMIT_MS);
     expect(answer).toBe('refused');
     expect(client.seen('waiting')).toEqual([]);

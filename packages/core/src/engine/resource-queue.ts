@@ -407,6 +407,9 @@ export class ResourceQueue implements HoldOwner {
       this.#refuse(this.#pending, error);
       return this.#host.backOff(1);
     }
+    // Who had to wait may have left meanwhile: who came since is the first here, and tries, as the first always does.
+    if (this.#run === null && this.#tickets.size === 0) return;
+    for (const waiter of this.#pending) if (waiter.mode === 'try') waiter.refuse();
     if (session.gone || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
     const waiters = this.#pending.splice(0, this.#host.runMaxCount * ARRIVE_TICKETS_MAX);
     for (const waiter of waiters) this.#announce(waiter);
