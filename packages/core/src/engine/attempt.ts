@@ -75,7 +75,8 @@ export async function untilAcknowledged<T>(
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       if (giveUp(error, triesCount)) throw error;
-      context.onFailure(error);
+      // A slow answer is no failure: it may have been given, and is asked for again.
+      if (!(error instanceof AttemptTimeout)) context.onFailure(error);
     }
     await pause(context, lifetime, backoffMS(context.random, triesCount));
   }

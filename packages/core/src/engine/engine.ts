@@ -54,6 +54,8 @@ type EnginePhase = 'open' | 'closing' | 'closed';
 
 /** How many keys the engine remembers the last token of, to know a late report of a grant it has served. */
 const HANDLED_MAX = 10_000;
+/** For which share of a lease an answer is waited for before a command is sent again, perhaps on another connection. */
+const ATTEMPT_SHARE = 0.5;
 
 export class Engine {
   readonly #settings: EngineSettings;
@@ -88,7 +90,7 @@ export class Engine {
     this.#settings = settings;
     const { clock, random, options, store } = settings;
     const onFailure = (error: unknown): void => this.#emit('error', { error });
-    this.#attempts = { clock, random, attemptTimeoutMS: options.heartbeatIntervalMS, onFailure };
+    this.#attempts = { clock, random, attemptTimeoutMS: options.leaseDurationMS * ATTEMPT_SHARE, onFailure };
     this.#deleter = new TicketDeleter(store, this.#attempts, options.leaseDurationMS, () => this.#rest());
     this.#reaper = new Reaper(this.#reaperHost());
     this.#patrol = new Patrol(this.#patrolHost(onFailure), this.#reaper);
