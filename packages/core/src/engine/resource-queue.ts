@@ -211,6 +211,7 @@ export class ResourceQueue implements HoldOwner {
     }
     const released = await run.released;
     if (released) this.#host.report.released(hold);
+    else this.#host.report.failed(releaseUnknown(hold), hold.request);
     return released;
   }
 
@@ -629,6 +630,13 @@ export class ResourceQueue implements HoldOwner {
 function outcomeUnknown({ resource, id }: AcquireRequest): LockOutcomeUnknownError {
   return new LockOutcomeUnknownError(
     'The session was lost before the server answered whether the lock was granted. Nothing is held by this call.',
+    { resource, id },
+  );
+}
+
+function releaseUnknown({ resource, id }: Hold): LockOutcomeUnknownError {
+  return new LockOutcomeUnknownError(
+    'The release was not acknowledged before the session was lost. The lock is free for others once they have noticed that.',
     { resource, id },
   );
 }
