@@ -45,7 +45,7 @@ const LOGGED: Readonly<Partial<Record<LockEventName, { level: keyof SafeLogger; 
   'session:lost': { level: 'warn', message: 'The lock session was lost; a new one is opened.' },
   'session:reaped': {
     level: 'warn',
-    message: 'The lock session of another process had lapsed, and its locks were passed on.',
+    message: 'A lock session was found dead, and its locks were passed on.',
   },
   'stream:interrupted': { level: 'warn', message: 'The change stream broke, and is being opened again.' },
   'session:opened': { level: 'debug', message: 'The lock session was opened.' },

@@ -40,12 +40,12 @@ export class Reaper {
     const request = { session, clockSkewMS, leaseMS, ...(unchangedBeats !== undefined && { unchangedBeats }) };
     const answer = await untilAcknowledged(this.#host.attempts, lifetime, () => store.reapSession(request));
     if (!isConvicted(answer)) return Math.max(1, answer.remainingMS);
-    await this.bury(session, lifetime);
+    this.#host.onReaped(session, await this.bury(session, lifetime));
     return 0;
   }
 
-  /** Deletes the tickets of a convicted session and takes over every lock it holds. */
-  async bury(session: string, lifetime: Lifetime): Promise<void> {
+  /** Deletes the tickets of a convicted session and takes over every lock it holds. Resolves with how many it held. */
+  async bury(session: string, lifetime: Lifetime): Promise<number> {
     const { store } = this.#host;
     await untilAcknowledged(this.#host.attempts, lifetime, () => store.deleteTicketsOf({ session }));
     const grants = await untilAcknowledged(this.#host.attempts, lifetime, () => store.readGrantsOf({ session }));
@@ -56,7 +56,7 @@ export class Reaper {
       for (const { key, grant } of queue) await this.#takeOver(session, key, grant, lifetime);
     };
     await Promise.all(Array.from({ length: TAKE_OVERS_AT_ONCE }, passOn));
-    this.#host.onReaped(session, grants.length);
+    return grants.length;
   }
 
   async #takeOver(session: string, key: string, grant: string, lifetime: Lifetime): Promise<void> {
