@@ -23,7 +23,7 @@ import { WatchedPorts } from './watched-ports.js';
 /** Short enough to wait for, long enough for a busy machine. */
 export const SETTINGS = { leaseDurationMS: 3_000, clockSkewMS: 500, idleMS: 500 } satisfies LockSettings;
 
-const EVENTS: readonly LockEventName[] = [
+export const EVENTS: readonly LockEventName[] = [
   'waiting',
   'granted',
   'released',
