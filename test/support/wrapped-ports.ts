@@ -117,6 +117,18 @@ export class Wire {
     return this.calls.filter((call) => call.method === method);
   }
 
+  /**
+   * Resolves when an arrival was answered and nothing else is under way: what comes to the waiter from here on comes by
+   * the stream, until the next patrol.
+   */
+  async untilArrived(): Promise<void> {
+    await eventually(
+      () =>
+        this.callsOf('arrive').some(({ state }) => state === 'answered') &&
+        this.calls.every(({ state }) => state !== 'sent'),
+    );
+  }
+
   /** The ports without rules, for what a test sends itself. */
   get store(): LockStore {
     if (this.#store === null) throw new Error('This wire belongs to no client yet');

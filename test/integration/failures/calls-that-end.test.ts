@@ -82,7 +82,7 @@ describe('P7: a wait that ends', () => {
       const { wire, client } = await wired();
       const delivery = wire.holdFact();
       const { ended, end } = ending(client, how);
-      await database.untilWaiting(PAIR, 1);
+      await wire.untilArrived();
       const behind = (await database.connected(SLOW)).locks.lock(PAIR);
       await database.untilWaiting(PAIR, 2);
       await holder.unlock();
@@ -101,7 +101,7 @@ describe('P7: a wait that ends', () => {
       const { wire, client } = await wired();
       const delivery = wire.dropFact();
       const { end } = ending(client, how);
-      await database.untilWaiting(PAIR, 1);
+      await wire.untilArrived();
       await holder.unlock();
       await delivery.reached();
       const behind = (await database.connected(SLOW)).locks.lock(PAIR);
@@ -120,7 +120,7 @@ describe('P7: a wait that ends', () => {
     const late = new AbortController();
     const rejected = rejection(client.locks.lock({ ...PAIR, signal: early.signal }));
     const granted = client.locks.lock({ ...PAIR, signal: late.signal });
-    await database.untilWaiting(PAIR, 2);
+    await wire.untilArrived();
     wire.replaceFact({}, (_, tell) => {
       early.abort(new Error('just before'));
       tell();
