@@ -12,6 +12,8 @@
  *   it is not known, when there was no arrival, and when its session was lost since: then it has no place to keep.
  * - `leftAt`: when a wait ended without a grant; where the process was killed, just before that.
  * - `lostAt`: when the caller learnt that its hold was lost; where the process was killed, when its end was seen.
+ * - `deadlineAt`: the hold's local deadline, where it is known: from then on it counts for nothing, whether or not the
+ *   caller was told. A hold that began for its caller when it had ended already is none.
  */
 
 /** How a call ended, or where it stands. */
@@ -28,6 +30,7 @@ export interface CallRecord {
   readonly token?: number;
   readonly releasedAt?: number;
   readonly lostAt?: number;
+  readonly deadlineAt?: number;
   readonly leftAt?: number;
   readonly outcome: CallOutcome;
 }
@@ -71,9 +74,10 @@ export function isHold(record: CallRecord): record is HoldRecord {
   return record.grantedAt !== undefined && record.token !== undefined;
 }
 
-/** The holds among these, as they followed one another. */
-function holdsInOrder(records: readonly CallRecord[]): HoldRecord[] {
-  return records.filter(isHold).sort((a, b) => a.grantedAt - b.grantedAt);
+/** The holds among these that somebody could rely on, as they followed one another. */
+export function holdsInOrder(records: readonly CallRecord[]): HoldRecord[] {
+  const relied = records.filter(isHold).filter((hold) => hold.grantedAt <= heldUntil(hold));
+  return relied.sort((a, b) => a.grantedAt - b.grantedAt);
 }
 
 /** One hold follows another in a different process, where it was waiting when the first was released. */
@@ -108,8 +112,8 @@ function overlapsIn(holds: readonly HoldRecord[]): Finding[] {
 }
 
 /** What was never given back is held for ever; a caller that has called `unlock`, or was told of the loss, relies on nothing. */
-function heldUntil({ releasedAt = Number.POSITIVE_INFINITY, lostAt = Number.POSITIVE_INFINITY }: HoldRecord): number {
-  return Math.min(releasedAt, lostAt);
+export function heldUntil(hold: HoldRecord): number {
+  return Math.min(...[hold.releasedAt, hold.lostAt, hold.deadlineAt].filter((at) => at !== undefined));
 }
 
 function tokenFaultsIn(holds: readonly HoldRecord[]): Finding[] {
@@ -143,12 +147,14 @@ function checkOrder(records: readonly CallRecord[]): Pick<HistoryVerdict, 'inver
   return { inversions, comparedCount };
 }
 
-function waitedUntil({ grantedAt, leftAt }: CallRecord): number {
+/** Until when a call waited. */
+export function waitedUntil({ grantedAt, leftAt }: CallRecord): number {
   return grantedAt ?? leftAt ?? Number.POSITIVE_INFINITY;
 }
 
-function byKey(records: readonly CallRecord[]): CallRecord[][] {
-  const groups = new Map<string, CallRecord[]>();
+/** The records of each key. */
+export function byKey<R extends { readonly key: string }>(records: readonly R[]): R[][] {
+  const groups = new Map<string, R[]>();
   for (const record of records) {
     const group = groups.get(record.key);
     if (group === undefined) groups.set(record.key, [record]);

@@ -13,9 +13,9 @@ import type { Recovery } from './summary.js';
 const FIRST_WAVE_COUNT = 6;
 const SECOND_WAVE_COUNT = 4;
 const BURST_HOLD_MS = 50;
-const ROUNDS_COUNT = 100;
+const ROUNDS_COUNT = 80;
 const ROUND_HOLD_MS = 5;
-const TIMEOUT_MS = 700;
+const TIMEOUT_MS = 1_000;
 
 export interface Stage {
   readonly board: Board;
