@@ -1,5 +1,5 @@
 /** Arguments over a real connection: what is refused is refused before anything is sent, and equal texts are one lock. */
-import { LockInvalidArgumentError } from 'mongo-distributed-locks';
+import { Lock, LockInvalidArgumentError } from 'mongo-distributed-locks';
 import { Binary, ObjectId, UUID } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { given, itLeavesNothingBehind, useDatabase } from '../../support/database.js';
@@ -199,7 +199,7 @@ describe('a lock is named by', () => {
 });
 
 describe('timeoutMS', () => {
-  it.each([0, 0.5, 1, 2 ** 31, 2 ** 53, Number.MAX_VALUE, Number.POSITIVE_INFINITY, undefined])(
+  it.each([0, 10_000, 2 ** 31, 2 ** 53, Number.MAX_VALUE, Number.POSITIVE_INFINITY, undefined])(
     'may be %s, and a free lock is given at once',
     async (timeoutMS) => {
       const { locks } = await database.connected();
@@ -208,6 +208,13 @@ describe('timeoutMS', () => {
       expect(await lock.unlock()).toBe(true);
     },
   );
+
+  it.each([Number.MIN_VALUE, 0.5, 1])('may be %s: the lock is given in that time, or not at all', async (timeoutMS) => {
+    const { locks } = await database.connected();
+    const lock = await locks.lock({ ...pair, timeoutMS }).catch((error: unknown) => error);
+    if (lock instanceof Lock) expect(await lock.unlock()).toBe(true);
+    else expect(lock).toMatchObject({ code: 'LOCK_TIMEOUT' });
+  });
 });
 
 itLeavesNothingBehind(database);

@@ -197,7 +197,6 @@ describe('close', () => {
     const silence = ['vacate', 'renewSession', 'endSession', 'condemnSession', 'readGrantsOf'] as const;
     const hooks = Object.fromEntries(silence.map((name) => [name, silent]));
     const client = await database.connected({ leaseDurationMS: 1_000 }, hooked(hooks));
-    client.expectsErrors = true;
     await client.locks.lock(pair);
     expect(await client.locks.close()).toBeUndefined();
     gate.open();

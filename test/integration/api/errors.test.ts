@@ -154,7 +154,6 @@ describe('LOCK_OUTCOME_UNKNOWN', () => {
       return answer;
     };
     const client = await database.connected({ heartbeatIntervalMS: 100 }, hooked({ tryGrant: silent }));
-    client.expectsErrors = true;
     const trying = rejection(client.locks.tryLock(pair));
     await eventually(() => gate.arrivedCount > 0);
     await database.db

@@ -142,7 +142,7 @@ describe('a logger that was given', () => {
       'The lock session was lost; a new one is opened.',
       'A lock was lost.',
     ]);
-    expect(said(logger.debug).filter((message) => message.includes('opened'))).toHaveLength(2);
+    expect(said(logger.debug).filter((message) => message.includes('session was opened'))).toHaveLength(2);
     expect(logger.warn).toHaveBeenCalledWith(
       expect.any(String),
       expect.objectContaining({ code: 'LOCK_LOST' }),
