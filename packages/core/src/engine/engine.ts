@@ -54,6 +54,8 @@ type EnginePhase = 'open' | 'closing' | 'closed';
 
 /** How many keys the engine remembers the last token of, to know a late report of a grant it has served. */
 const HANDLED_MAX = 10_000;
+/** For how long a client that closes goes on passing on what its lost sessions held. */
+const BURIAL_LIMIT_MS = 2_000;
 /** For which share of a lease an answer is waited for before a command is sent again, perhaps on another connection. */
 const ATTEMPT_SHARE = 0.5;
 
@@ -85,6 +87,8 @@ export class Engine {
   #closing: Promise<void> | null = null;
   /** Called whenever something came to rest; `close` waits on it. */
   #onRest: (() => void) | null = null;
+  /** Lost sessions of our own that are being passed on. */
+  readonly #burials = new Set<Lifespan>();
 
   constructor(settings: EngineSettings) {
     this.#settings = settings;
@@ -341,6 +345,7 @@ export class Engine {
     const { clock, options, store } = this.#settings;
     const limit = new Lifespan();
     const timer = clock.setTimer(() => limit.end(), options.leaseDurationMS + options.clockSkewMS);
+    this.#burials.add(limit);
     try {
       await untilAcknowledged(this.#attempts, limit, () => store.condemnSession({ session }));
       await this.#reaper.bury(session, limit);
@@ -349,7 +354,21 @@ export class Engine {
       if (!(error instanceof SessionGone)) this.#emit('error', { error });
     } finally {
       timer.cancel();
+      this.#burials.delete(limit);
+      this.#rest();
     }
+  }
+
+  /** Its old sessions are passed on before a client closes, for a while: others would wait a lease for them. */
+  async #finishBurials(): Promise<void> {
+    if (this.#burials.size === 0) return;
+    const limit = new Lifespan();
+    this.#onRest = () => {
+      if (this.#burials.size === 0) limit.end();
+    };
+    await pause(this.#attempts, limit, BURIAL_LIMIT_MS);
+    this.#onRest = null;
+    for (const burial of this.#burials) burial.end();
   }
 
   // --- stream -----------------------------------------------------------------------------------------------------
@@ -511,6 +530,7 @@ export class Engine {
       await this.#audit();
       await this.#untilIdle();
     }
+    await this.#finishBurials();
     this.#patrol.stop();
     this.#phase = 'closed';
     await this.#endSession();
