@@ -2,6 +2,7 @@
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '#core/base/clock.js';
+import type { LockStore } from '#core/ports.js';
 import { CommandLog } from '../support/command-log.js';
 import { eventually } from '../support/eventually.js';
 import { FrozenProxy } from '../support/frozen-proxy.js';
@@ -13,11 +14,13 @@ const ONE = { n: 1, callers: 1 };
 
 let server: RunningServer;
 let database: PortsDatabase;
+let writer: LockStore;
 
 beforeAll(async () => {
   server = await startReplicaSet();
   database = new PortsDatabase('feed', server.uri);
-  await database.ports().store.prepare();
+  writer = database.ports().store;
+  await writer.prepare();
 });
 
 afterAll(async () => {
@@ -55,9 +58,13 @@ afterAll(async () => {
   for (const close of closers) await close();
 });
 
+/** Grants its session a lock, which ends the getMore that waits; what comes next meets the fail point. */
+async function nudge({ session }: SeenFeed) {
+  return writer.tryGrant({ key: database.key(), session, ticket: ONE });
+}
+
 async function delivers(seen: SeenFeed): Promise<void> {
-  const key = database.key();
-  const { grant } = await database.ports().store.tryGrant({ key, session: seen.session, ticket: ONE });
+  const { key, grant } = await nudge(seen);
   await eventually(() => seen.facts.some((fact) => fact.key === key && fact.grant === grant));
 }
 
@@ -81,7 +88,7 @@ describe('a stream', () => {
   ])('that is broken by %s is opened again from the latest operation time, and delivers', async (what, how) => {
     const { seen, commands } = await open(`broken by ${what}`.replaceAll(' ', '_'));
     await failCommands(seen.session, { times: 1, failCommands: ['getMore'], ...how });
-    await delivers(seen); // and thereby ends the getMore that was under way
+    await nudge(seen);
     await eventually(() => seen.openedCount === 2);
     expect(seen.turns).toEqual(['opened', 'interrupted', 'opened']);
     expect(starts(commands).every((start) => start !== null)).toBe(true);
@@ -93,7 +100,7 @@ describe('a stream', () => {
     async (errorCode) => {
       const { seen, commands } = await open(`lost_${errorCode}`);
       await failCommands(seen.session, { times: 1, failCommands: ['getMore'], errorCode });
-      await delivers(seen);
+      await nudge(seen); // not delivered for certain: it may come before the new "now"
       await eventually(() => seen.openedCount === 2);
       expect(starts(commands).at(-1)).toBeNull();
       await delivers(seen);
@@ -119,7 +126,7 @@ describe('a stream', () => {
     const { seen, commands } = await open('stubborn');
     await failCommands('stubborn', { times: 5, failCommands: ['aggregate', 'getMore'], errorCode: 6 });
     const startedAt = performance.now();
-    await delivers(seen);
+    await nudge(seen);
     await eventually(() => seen.openedCount === 2, 10_000);
     // 50, 100, 200, 400 and 800 ms of pauses; without them it would be a matter of milliseconds.
     expect(performance.now() - startedAt).toBeGreaterThan(1_000);
@@ -131,7 +138,7 @@ describe('a stream', () => {
   it('is refused for good, with nothing more to come, when a privilege is taken away', async () => {
     const { seen } = await open('deprived');
     await failCommands('deprived', { times: 1, failCommands: ['getMore'], errorCode: 13 });
-    await delivers(seen);
+    await nudge(seen);
     await eventually(() => seen.calls.includes('refused'));
     expect(seen.turns).toEqual(['opened', 'refused']);
     expect(seen.causes[0]).toMatchObject({ code: 'LOCK_MISSING_PRIVILEGES' });
