@@ -30,6 +30,19 @@ export async function openCursors(observer: MongoClient, database: string): Prom
   return open.map(({ type, ns, cursor }) => `${type} on ${ns}: ${JSON.stringify(cursor?.originatingCommand ?? {})}`);
 }
 
+/**
+ * Ends the cursors on a database that are not being read. A client that was killed, or closed under its stream, cannot
+ * end its own: the server would, some minutes later.
+ */
+export async function endOrphanedCursors(observer: MongoClient, database: string): Promise<void> {
+  const idle = { type: 'idleCursor', ns: { $regex: `^${database}\\.` } };
+  const found = observer.db('admin').aggregate([{ $currentOp: { idleCursors: true } }, { $match: idle }]);
+  for (const { ns, cursor } of await found.toArray()) {
+    const killCursors = String(ns).slice(database.length + 1);
+    await observer.db(database).command({ killCursors, cursors: [cursor.cursorId] });
+  }
+}
+
 /** How many connections to the server clients of this `appName` have, the driver's own monitoring left out. */
 export async function connectionsCount(observer: MongoClient, appName: string): Promise<number> {
   const found = await observer

@@ -7,6 +7,7 @@ import { MongoClient } from 'mongodb';
 import { afterEach, describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, TestClient, useDatabase } from '../../support/database.js';
 import { eventually, rejection } from '../../support/eventually.js';
+import { endOrphanedCursors } from '../../support/leaks.js';
 
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
@@ -52,21 +53,8 @@ class LateServer {
 let late: LateServer | undefined;
 let client: TestClient | undefined;
 
-/** A client that is closed under its stream cannot end the cursor: the server would, some minutes later. */
-async function endOrphanedCursors(): Promise<void> {
-  const found = database.observer
-    .db('admin')
-    .aggregate([
-      { $currentOp: { idleCursors: true } },
-      { $match: { type: 'idleCursor', ns: `${database.name}.dlocks` } },
-    ]);
-  for (const { cursor } of await found.toArray()) {
-    await database.db.command({ killCursors: 'dlocks', cursors: [cursor.cursorId] });
-  }
-}
-
 afterEach(async () => {
-  await endOrphanedCursors();
+  await endOrphanedCursors(database.observer, database.name);
   await client?.close();
   await late?.stop();
   late = undefined;
