@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { given, itLeavesNothingBehind, SETTINGS, useDatabase } from '../../support/database.js';
 import { eventually, rejection } from '../../support/eventually.js';
 import { connectionsCount, storedLeftovers } from '../../support/leaks.js';
+import { WatchedPorts } from '../../support/watched-ports.js';
 
 const database = useDatabase(import.meta.url);
 const pair = { resource: 'account', id: 7 };
@@ -201,12 +202,14 @@ describe('the source', () => {
   it('{ connection } of mongoose works while it still connects, and again after it was closed and opened', async () => {
     const connection = mongoose.createConnection();
     const opening = connection.openUri(database.uri);
-    const locks = new LockClient({ connection, ...SETTINGS });
+    const ports = new WatchedPorts();
+    const locks = new LockClient({ connection, ...SETTINGS }, ports.internals);
     const lock = await locks.lock(pair);
     expect(await database.holder(pair)).not.toBeNull();
     await lock.unlock();
     await opening;
-    await eventually(async () => (await storedLeftovers(database.db)).length === 0);
+    await eventually(() => ports.open.length === 0);
+    expect(await storedLeftovers(database.db)).toEqual([]);
     await connection.close();
     await connection.openUri(database.uri);
     expect(await locks.exec({ ...pair, fn: () => 'again' })).toBe('again');
