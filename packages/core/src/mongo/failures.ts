@@ -29,9 +29,10 @@ const CONNECTION_STRINGS = /mongodb(\+srv)?:\/\/[^\s"']*/gi;
 export const DUPLICATE_KEY = 11000;
 const UNAUTHORIZED = 13;
 
-/** The server, or the driver, refused before anything was sent or done. */
+/** The driver has looked for a primary for as long as it may. */
+const NO_PRIMARY_NAME = 'MongoServerSelectionError';
+/** The driver refused before anything was sent: there was a primary, and may be another in a moment. */
 const NOT_SENT_NAMES: ReadonlySet<string> = new Set([
-  'MongoServerSelectionError',
   'MongoPoolClearedError',
   'MongoPoolClosedError',
   'MongoServerClosedError',
@@ -88,10 +89,12 @@ function passing(error: unknown, intent: Intent): LockError {
   const { name } = marksOf(error);
   const cause = safeCause(error);
   if (CLIENT_CLOSED_NAMES.has(name)) return new LockUnavailableError(CLIENT_CLOSED, { cause });
-  if (intent === 'read' || surelyNotApplied(error)) {
+  if (intent === 'read' || name === NO_PRIMARY_NAME) {
     return new LockUnavailableError(`The database could not be reached: ${text(error)}`, { cause });
   }
-  return new LockOutcomeUnknownError(`It is not known whether a write took effect: ${text(error)}`, { cause });
+  // Both are sent again. A caller is told that there is no primary only when the driver has looked for one in vain.
+  const known = surelyNotApplied(error) ? 'A write was not done' : 'It is not known whether a write took effect';
+  return new LockOutcomeUnknownError(`${known}: ${text(error)}`, { cause });
 }
 
 const CLIENT_CLOSED =
