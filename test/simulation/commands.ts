@@ -293,7 +293,8 @@ export class Commands {
     const detail = `${session}/${ticket.n}`;
     const arrivals = (doc?.arrivals ?? 0) + (this.#off.has('mark-counts') ? 0 : 1);
     if (doc === null || (doc.grant === null && !this.#off.has('mark-grants-vacant'))) {
-      return this.#grant({ key, doc, session, tickets: [ticket], variables, arrivals }, 'ARRIVE', detail);
+      this.#grant({ key, doc, session, tickets: [ticket], variables, arrivals }, 'ARRIVE', detail);
+      return;
     }
     const noted = this.#off.has('mark-notes-first') ? null : `${arrivals}/${session}/${formatTicket(ticket)}`;
     const marked = { ...doc, arrivals, firstArrival: doc.firstArrival ?? noted };

@@ -29,7 +29,12 @@ export async function patchedEngine(patches: readonly Patch[]): Promise<EngineMo
   const folder = await mkdtemp(join(tmpdir(), 'engine-copy-'));
   try {
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-    for (const file of await sourceFiles()) await compile(folder, file, patches.filter((patch) => patch.file === file));
+    for (const file of await sourceFiles())
+      await compile(
+        folder,
+        file,
+        patches.filter((patch) => patch.file === file),
+      );
     const { Engine } = (await load(folder, 'engine/engine.js')) as Pick<EngineModule, 'Engine'>;
     const errors = (await load(folder, 'errors.js')) as Errors;
     return {
@@ -45,7 +50,9 @@ export async function patchedEngine(patches: readonly Patch[]): Promise<EngineMo
 }
 
 async function sourceFiles(): Promise<string[]> {
-  const inFolders = FOLDERS.map(async (folder) => (await readdir(join(SOURCES, folder))).map((name) => `${folder}/${name}`));
+  const inFolders = FOLDERS.map(async (folder) =>
+    (await readdir(join(SOURCES, folder))).map((name) => `${folder}/${name}`),
+  );
   return [...FILES, ...(await Promise.all(inFolders)).flat()].filter((file) => !UNUSED.includes(file));
 }
 

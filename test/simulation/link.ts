@@ -138,7 +138,8 @@ export class Link {
     const outage = this.outage;
     const lost = outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
     if (outcome.kind === 'interrupted' || lost) {
-      return this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
+      this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
+      return;
     }
     const { committedPosition } = this.#set;
     const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
@@ -163,7 +164,8 @@ export class Link {
     reject: (error: Error) => void;
   }): void {
     this.#disturb();
-    const silent = (error as { code?: string }).code !== 'LOCK_UNAVAILABLE' && this.#chance.hit(this.#settings.silentRate);
+    const silent =
+      (error as { code?: string }).code !== 'LOCK_UNAVAILABLE' && this.#chance.hit(this.#settings.silentRate);
     if (silent) this.#process.trace(`   #${number} is lost`);
     if (silent && !command.patient) return;
     const afterMS = silent ? SILENT_PEER_MS : this.#chance.between(...this.#settings.errorMS);

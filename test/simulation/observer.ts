@@ -15,11 +15,12 @@ import {
   type InvariantId,
   lossIsSignalled,
   mutualExclusion,
+  neverRevives,
   noBarging,
   nothingLeftBehind,
-  type ProgressTimes,
   progress,
   releaseIdempotent,
+  type StallCause,
 } from '#core/protocol/invariants.js';
 import { sessionId } from './commands.js';
 import type { OplogEntry, ReplicaSet } from './replica-set.js';
@@ -79,8 +80,10 @@ export class HoldRecord implements HoldFacts {
   doubtedAt: number | null = null;
   lostCount = 0;
   releasedCount = 0;
-  /** Its lock document was deleted by hand. */
-  exempt = false;
+  /** Whether it was ever seen not to believe itself valid. */
+  doubted = false;
+  /** When its lock document was deleted by hand; null: it was not. */
+  deletedAt: number | null = null;
 
   constructor(call: CallRecord, hold: Hold) {
     this.call = call;
@@ -100,6 +103,10 @@ export class HoldRecord implements HoldFacts {
     return this.hold.fencingToken;
   }
 
+  get exempt(): boolean {
+    return this.deletedAt !== null;
+  }
+
   get held(): boolean {
     return this.call.process.state !== 'dead' && this.hold.held;
   }
@@ -116,6 +123,17 @@ export class HoldRecord implements HoldFacts {
   get over(): boolean {
     return this.call.process.state === 'dead' || this.hold.phase !== 'held';
   }
+}
+
+/** The longest times of all processes of a run. */
+export interface Times {
+  readonly leaseMS: number;
+  readonly clockSkewMS: number;
+  readonly heartbeatMS: number;
+  readonly patrolIntervalMS: number;
+  readonly slackMS: number;
+  /** Whether no fact is ever lost. */
+  readonly streamIsGood: boolean;
 }
 
 interface LostFacts {
@@ -144,7 +162,7 @@ export class Observer {
   handoffsCount = 0;
   readonly #world: World;
   readonly #set: ReplicaSet;
-  readonly #times: ProgressTimes;
+  readonly #times: Times;
   readonly #keys = new Map<string, KeyRecord>();
 
   /** The stored tickets, and since when they are. */
@@ -155,7 +173,7 @@ export class Observer {
   readonly sessions = new Map<SimProcess, string>();
   #openHolds: HoldRecord[] = [];
 
-  constructor(world: World, set: ReplicaSet, times: ProgressTimes) {
+  constructor(world: World, set: ReplicaSet, times: Times) {
     this.#world = world;
     this.#set = set;
     this.#times = times;
@@ -198,12 +216,12 @@ export class Observer {
     this.#expect('INV-03', firstComeFirstServed(call, this.calls));
     call.end = 'granted';
     call.hold = record;
-    record.exempt = [...this.#deletedGrants].some((grant) => covers(grant, record));
+    if ([...this.#deletedGrants].some((grant) => covers(grant, record))) record.deletedAt = this.#world.nowMS;
     this.holds.push(record);
     this.#openHolds.push(record);
     const key = this.#key(call.key);
-    // A hold that was lost before its promise was heard is nobody's belief.
-    if (record.held && !record.exempt) {
+    this.#expect('INV-06', record.held ? null : `${record.name} is told that it holds ${record.key}, and does not`);
+    if (!record.exempt) {
       this.#expect(
         'INV-01',
         mutualExclusion(
@@ -274,7 +292,7 @@ export class Observer {
   deletedByHand(key: string, grant: string | null): void {
     if (grant !== null) this.#deletedGrants.add(grant);
     for (const record of this.holds)
-      if (grant !== null && record.key === key && covers(grant, record)) record.exempt = true;
+      if (grant !== null && record.key === key && covers(grant, record)) record.deletedAt = this.#world.nowMS;
     for (const call of this.calls) if (call.key === key) call.exempt = true;
     this.disturb();
   }
@@ -312,9 +330,10 @@ export class Observer {
       // A grant to the dead moves nothing: k of them at the head may cost no more than one.
       if (this.#isOfTheLiving(next)) record.movedAt = this.#world.nowMS;
       const parsed = parseGrant(next);
-      if (parsed === null) return this.#expect('history', `malformed grant ${next}`);
-      this.#expect('INV-02', fencingMonotonic(key, { before: record.storedToken, now: parsed.firstToken }));
-      record.storedToken = lastToken(parsed);
+      this.#expect('history', parsed === null ? `malformed grant ${next}` : null);
+      const tokens = { before: record.storedToken, now: parsed?.firstToken ?? 0 };
+      this.#expect('INV-02', fencingMonotonic(key, tokens));
+      record.storedToken = parsed === null ? 0 : lastToken(parsed);
       this.handoffsCount += 1;
     }
     if (next === null && grant !== null) record.movedAt = this.#world.nowMS;
@@ -341,15 +360,23 @@ export class Observer {
 
   /** What must hold at every instant, whatever just happened. */
   afterStep(): void {
-    const { nowMS } = this.#world;
-    for (const record of this.#openHolds) {
-      if (record.over || record.held) record.doubtedAt = null;
-      else record.doubtedAt ??= nowMS;
-      if (!record.running) record.doubtedAt = null;
-      const lateMS = record.doubtedAt === null ? 0 : nowMS - record.doubtedAt;
-      this.#expect('INV-06', lossIsSignalled(record, lateMS, SIGNAL_TOLERANCE_MS));
-    }
+    for (const record of this.#openHolds) if (!record.over) this.#checkHold(record);
     this.#openHolds = this.#openHolds.filter((record) => !record.over);
+  }
+
+  #checkHold(record: HoldRecord): void {
+    const { nowMS } = this.#world;
+    this.#expect('INV-06', neverRevives(record, record.doubted));
+    record.doubted ||= !record.held;
+    if (record.held || !record.running) record.doubtedAt = null;
+    else record.doubtedAt ??= nowMS;
+    const lateMS = record.doubtedAt === null ? 0 : nowMS - record.doubtedAt;
+    this.#expect('INV-06', lossIsSignalled(record, lateMS, SIGNAL_TOLERANCE_MS));
+    const { deletedAt } = record;
+    if (deletedAt === null || !record.held || !record.running) return;
+    const { heartbeatMS, slackMS } = this.#times;
+    const owed = nowMS - Math.max(deletedAt, this.disturbedAt) > heartbeatMS + slackMS;
+    this.#expect('INV-06', owed ? `${record.name} holds ${record.key} long after it was deleted by hand` : null);
   }
 
   /** INV-05, looked at every now and then: it is about how long nothing happens. */
@@ -359,9 +386,23 @@ export class Observer {
       const waitingSince = this.#waitingSince(key);
       if (waitingSince === null) continue;
       const since = Math.max(movedAt, this.disturbedAt, waitingSince);
-      const stall = { key, cause: this.#causeOf(key), forMS: this.#world.nowMS - since };
-      this.#expect('INV-05', progress(stall, this.#times));
+      const cause = this.#causeOf(key);
+      const stall = { key, cause, forMS: this.#world.nowMS - since };
+      const { leaseMS, clockSkewMS, slackMS } = this.#times;
+      const lookIntervalMS = this.#lookIntervalMS(key, cause);
+      this.#expect('INV-05', progress(stall, { leaseMS, clockSkewMS, lookIntervalMS, slackMS }));
     }
+  }
+
+  /** How often whoever must notice looks. Where nothing happens to the stream, it tells whoever waits at once. */
+  #lookIntervalMS(key: string, cause: StallCause): number {
+    const { heartbeatMS, patrolIntervalMS, streamIsGood } = this.#times;
+    const doc = this.#set.committed.get(key);
+    const holder = doc?.kind === 'lock' && doc.grant !== null ? this.#processOf(doc.grant) : null;
+    if (cause === 'holder-dead' || holder === null) return patrolIntervalMS;
+    const waits = this.calls.some((call) => call.key === key && call.process === holder && call.waiting);
+    if (!waits) return Math.max(heartbeatMS, patrolIntervalMS);
+    return streamIsGood ? 0 : patrolIntervalMS;
   }
 
   /** Since when a ticket is stored of a session that is its process's own, with a call that waits; null: there is none. */
@@ -370,22 +411,28 @@ export class Observer {
     for (const [process, session] of this.sessions) {
       const waits = this.calls.some((call) => call.key === key && call.process === process && call.waiting);
       if (!waits || process.state !== 'running') continue;
-      for (const [id, ticket] of this.#tickets) if (ticket.key === key && id.startsWith(`${session}/`)) since.push(ticket.at);
+      for (const [id, ticket] of this.#tickets)
+        if (ticket.key === key && id.startsWith(`${session}/`)) since.push(ticket.at);
     }
     return since.length === 0 ? null : Math.min(...since);
   }
 
-  #causeOf(key: string): 'missed' | 'holder-dead' {
+  #causeOf(key: string): StallCause {
     const doc = this.#set.committed.get(key);
     const vacant = doc?.kind !== 'lock' || doc.grant === null;
     return vacant || this.#isOfTheLiving(doc.grant) ? 'missed' : 'holder-dead';
   }
 
   #isOfTheLiving(grant: string): boolean {
+    return this.#processOf(grant) !== null;
+  }
+
+  /** The running process whose current session a grant names. */
+  #processOf(grant: string): SimProcess | null {
     for (const [process, session] of this.sessions) {
-      if (grant.startsWith(`${session}/`) && process.state === 'running') return true;
+      if (grant.startsWith(`${session}/`) && process.state === 'running') return process;
     }
-    return false;
+    return null;
   }
 
   /** When all is over: what must have happened by then, and must not be there any more. */

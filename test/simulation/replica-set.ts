@@ -160,17 +160,20 @@ export class ReplicaSet {
   run<T>(program: Program<T>, kind: 'read' | 'write', done: (outcome: Outcome<T>) => void): void {
     const term = this.#term;
     const step = (): void => {
-      if (this.#term !== term) return done({ kind: 'interrupted' });
-      const { done: ended, value } = program.next();
-      if (!ended) {
-        this.#world.in(this.#chance.between(...this.#settings.stepMS), step);
+      if (this.#term !== term) {
+        done({ kind: 'interrupted' });
         return;
       }
-      const reply = value as T;
-      if (kind === 'read') return done({ kind: 'done', reply });
-      this.#whenCommitted(this.#position, (kept) => done(kept ? { kind: 'done', reply } : { kind: 'interrupted' }));
+      const next = program.next();
+      if (!next.done) this.#world.in(this.#chance.between(...this.#settings.stepMS), step);
+      else if (kind === 'read') done({ kind: 'done', reply: next.value });
+      else this.#acknowledge(next.value, done);
     };
     step();
+  }
+
+  #acknowledge<T>(reply: T, done: (outcome: Outcome<T>) => void): void {
+    this.#whenCommitted(this.#position, (kept) => done(kept ? { kind: 'done', reply } : { kind: 'interrupted' }));
   }
 
   /** A new primary: some of what was not committed is rolled back, and running commands are interrupted. */

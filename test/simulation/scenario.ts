@@ -49,6 +49,8 @@ export type Fault =
 
 export interface Scenario {
   readonly seed: number;
+  /** The kinds of trouble it was made with, where they were not drawn. */
+  readonly troubles?: readonly Trouble[];
   readonly processes: readonly ProcessPlan[];
   readonly calls: readonly CallPlan[];
   readonly faults: readonly Fault[];
@@ -115,7 +117,16 @@ export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scena
   const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
   const idleLockTtlMS = has.has('idle') ? 1_000 : 3_600_000;
   const commitMS = has.has('slow') ? ([0.2, 30] as const) : ([0.2, 2] as const);
-  return { seed, processes, calls, faults, commitMS, stepMS: [0, 1], idleLockTtlMS };
+  return {
+    seed,
+    ...(troubles !== undefined && { troubles }),
+    processes,
+    calls,
+    faults,
+    commitMS,
+    stepMS: [0, 1],
+    idleLockTtlMS,
+  };
 }
 
 interface Given {
@@ -155,8 +166,8 @@ function makeOptions({ chance, clockSkewMS }: Given & { readonly clockSkewMS: nu
 function makeLink({ chance, has }: Given): LinkSettings {
   return {
     delayMS: [0.1, 1],
-    slowRate: has.has('slow') ? 0.1 : 0,
-    slowMS: [1, chance.pick([30, 300])],
+    slowRate: has.has('slow') ? chance.pick([0.1, 0.03]) : 0,
+    slowMS: [1, chance.pick([30, 300, 1_500])],
     loseRequestRate: has.has('lossy') ? 0.03 : 0,
     loseReplyRate: has.has('lossy') ? 0.05 : 0,
     silentRate: 0.5,

@@ -91,7 +91,10 @@ export class SimFeed implements ChangeFeed {
     this.#world.in(delayMS, () => {
       if (stream.state === 'closed') return;
       const { outage } = this.#link;
-      if (outage !== null) return this.#openIn(stream, outage.toMS - this.#world.nowMS + 1);
+      if (outage !== null) {
+        this.#openIn(stream, outage.toMS - this.#world.nowMS + 1);
+        return;
+      }
       stream.state = 'open';
       this.#deliver(stream, this.#world.nowMS, 'stream opened', () => stream.listener.onOpened());
       for (const entry of this.#history) if (entry.position > stream.position) this.#report(stream, entry);
@@ -129,7 +132,8 @@ export class SimFeed implements ChangeFeed {
     if (this.#chance.hit(loseRate) || (outage !== null && outage.kind !== 'hold')) return;
     const sentAt = Math.max(outage?.toMS ?? 0, this.#world.nowMS) + this.#chance.between(...delayMS);
     if (this.#chance.hit(overtakeRate)) {
-      return this.#tell(stream, fact, sentAt + this.#chance.between(...overtakeMS));
+      this.#tell(stream, fact, sentAt + this.#chance.between(...overtakeMS));
+      return;
     }
     stream.lastAt = Math.max(stream.lastAt, sentAt);
     this.#tell(stream, fact, stream.lastAt);

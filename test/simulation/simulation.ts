@@ -8,7 +8,7 @@ import { Chance } from './chance.js';
 import { Commands, type Condition } from './commands.js';
 import { type EngineModule, realEngine } from './engine-module.js';
 import { Link } from './link.js';
-import { type CallRecord, type HoldRecord, Observer, type Violation } from './observer.js';
+import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
 import { type LockDoc, ReplicaSet } from './replica-set.js';
 import type { CallPlan, Fault, ProcessPlan, Scenario } from './scenario.js';
 import { SimFeed } from './sim-feed.js';
@@ -76,7 +76,7 @@ class Run {
     this.#trace = settings.trace ? [] : null;
     const { seed, commitMS, stepMS } = scenario;
     this.#set = new ReplicaSet(this.#world, Chance.named(seed, 'replica set'), { commitMS, stepMS });
-    this.observer = new Observer(this.#world, this.#set, progressTimes(scenario));
+    this.observer = new Observer(this.#world, this.#set, timesOf(scenario));
     if (this.#trace !== null) this.#traceOplog(this.#trace);
     this.#members = scenario.processes.map((plan) => this.#makeMember(plan));
   }
@@ -347,15 +347,14 @@ class Run {
     const tickets: string[] = [];
     const grants: string[] = [];
     for (const doc of this.#set.committed.values()) {
-      if (doc.kind === 'ticket' && ofTheLiving(doc.session)) tickets.push(doc.id);
-      // A releaser that had read the queue before may still name a session that has ended; the dead document it leaves
-      // lets whoever comes next take over at once.
-      const stands = doc.kind === 'lock' && doc.grant !== null && !this.#isDead(doc.grant);
-      if (stands && ofTheLiving(doc.grant)) grants.push(doc.grant);
+      // What was on its way when its session ended, or was named by a releaser that had read the queue before, may come
+      // later: the dead document the session leaves lets whoever meets it put it aside at once.
+      const named = doc.kind === 'ticket' ? doc.id : doc.kind === 'lock' ? doc.grant : null;
+      if (named === null || this.#isDead(named) || !ofTheLiving(named)) continue;
+      (doc.kind === 'ticket' ? tickets : grants).push(named);
     }
-    const excused = this.#scenario.processes.some(
-      ({ link, outages }) => link.copyRate > 0 || outages.some(({ kind }) => kind === 'hold'),
-    );
+    // Copies of what was sent once exist here only: nothing waits for them.
+    const excused = this.#scenario.processes.some(({ link }) => link.copyRate > 0);
     this.observer.checkEnd(excused ? { tickets: [], grants: [] } : { tickets, grants });
     for (const { process, feed, plan } of this.#members) {
       if (process.state === 'dead') continue;
@@ -364,8 +363,8 @@ class Run {
     }
   }
 
-  #isDead(grant: string): boolean {
-    const doc = this.#set.committed.get(`session:${grant.slice(0, grant.indexOf('/'))}`);
+  #isDead(named: string): boolean {
+    const doc = this.#set.committed.get(`session:${named.slice(0, named.indexOf('/'))}`);
     return doc?.kind === 'session' && doc.state === 'dead';
   }
 
@@ -415,19 +414,25 @@ function endOf(fault: Fault): number {
 }
 
 /** The bounds that hold for all processes of a scenario together. */
-function progressTimes({ processes, faults, commitMS }: Scenario): ConstructorParameters<typeof Observer>[2] {
+function timesOf({ processes, faults, commitMS }: Scenario): Times {
   const most = (of: (plan: ProcessPlan) => number): number => Math.max(...processes.map(of));
   const heartbeatMS = most(({ options }) => options.heartbeatIntervalMS);
   const clocks = faults.some(({ kind }) => kind === 'clock');
   const tripMS = most(({ link, timerLateMS }) => (link.slowRate > 0 ? link.slowMS[1] : link.delayMS[1]) + timerLateMS);
-  const lossy = faults.some(({ kind }) => kind === 'election');
-  const resends = lossy || processes.some(({ link, outages }) => link.loseReplyRate > 0 || outages.length > 0);
+  const elections = faults.some(({ kind }) => kind === 'election');
+  const resends =
+    elections || processes.some(({ link, outages }) => link.loseReplyRate + link.slowRate > 0 || outages.length > 0);
+  const streamIsGood = processes.every(
+    ({ feed, gaps, link }) => feed.loseRate + feed.overtakeRate + link.copyRate === 0 && gaps.length === 0,
+  );
   return {
     leaseMS: most(({ options }) => options.leaseDurationMS),
     // A lease may be counted by one server's clock and judged by another's.
     clockSkewMS: most(({ options }) => options.clockSkewMS) * (clocks ? 2 : 1),
-    patrolIntervalMS: Math.max(heartbeatMS, most(({ options }) => options.patrolIntervalMS)),
+    heartbeatMS,
+    patrolIntervalMS: most(({ options }) => options.patrolIntervalMS),
     // Some ten commands in a row; where they get lost also one that hangs, and the longest wait before the next.
     slackMS: 50 + 20 * (tripMS + commitMS[1]) + (resends ? heartbeatMS + 1_000 : 0),
+    streamIsGood: streamIsGood && !resends,
   };
 }

@@ -85,17 +85,19 @@ export function noBarging(
   return null;
 }
 
-/** What a waiting process is owed, by why the lock does not move. */
+/** Why a lock does not move although somebody waits for it. */
 export type StallCause =
-  /** Vacant, or granted to a live process that does not know it. */
+  /** Vacant, or granted to a live process: somebody has yet to learn of it. */
   | 'missed'
   /** Granted to a session whose process does not renew it. */
   | 'holder-dead';
 
 export interface ProgressTimes {
+  /** The longest lease of all concerned. */
   readonly leaseMS: number;
   readonly clockSkewMS: number;
-  readonly patrolIntervalMS: number;
+  /** How often whoever must notice looks: the patrol of a waiting process, the heartbeat of one that does not wait. */
+  readonly lookIntervalMS: number;
   /** What the commands on the way may take: round trips, one that must be sent again, and the wait before. */
   readonly slackMS: number;
 }
@@ -105,9 +107,9 @@ export interface ProgressTimes {
  * by beats that stand still: by whichever comes first.
  */
 export function progressBoundMS(cause: StallCause, times: ProgressTimes): number {
-  const { leaseMS, clockSkewMS, patrolIntervalMS, slackMS } = times;
-  if (cause === 'missed') return patrolIntervalMS + slackMS;
-  return leaseMS + Math.min(clockSkewMS, patrolIntervalMS) + patrolIntervalMS + slackMS;
+  const { leaseMS, clockSkewMS, lookIntervalMS, slackMS } = times;
+  if (cause === 'missed') return lookIntervalMS + slackMS;
+  return leaseMS + Math.min(clockSkewMS, lookIntervalMS) + lookIntervalMS + slackMS;
 }
 
 /** INV-05: nothing has moved for longer than the bound although someone waits. */
@@ -117,12 +119,18 @@ export function progress(
 ): string | null {
   const boundMS = progressBoundMS(stall.cause, times);
   if (stall.forMS <= boundMS) return null;
-  return `${stall.key} stands still for ${stall.forMS} ms (${stall.cause}) with a live waiter; the bound is ${boundMS} ms`;
+  return `${stall.key} stands still for ${stall.forMS} ms (${stall.cause}), and ${boundMS} ms is the bound`;
 }
 
 /** INV-06: when the stored grant of a hold is replaced, its holder has been told. */
 export function holderFirstToKnow(hold: HoldFacts): string | null {
   if (hold.held) return `${hold.name} still believes to hold ${hold.key} with token ${hold.token}, which was passed on`;
+  return null;
+}
+
+/** INV-06: a hold begins as valid, and once it does not believe itself valid any more it never does again. */
+export function neverRevives(hold: HoldFacts, doubtedBefore: boolean): string | null {
+  if (doubtedBefore && hold.held) return `${hold.name} believes again to hold ${hold.key} with token ${hold.token}`;
   return null;
 }
 

@@ -1,0 +1,47 @@
+/**
+ * The engine under simulated trouble: many scenarios made from seeds, every invariant checked after every step, and the
+ * proof that a run follows from its seed alone. `SIMULATION_SEEDS` says how many, `SIMULATION_FIRST_SEED` from where.
+ */
+import { describe, expect, test } from 'vitest';
+import { makeScenario, TROUBLES } from './scenario.js';
+import { report } from './shrink.js';
+import { type RunResult, runScenario } from './simulation.js';
+
+const SEEDS_COUNT = Number(process.env.SIMULATION_SEEDS ?? 300);
+const FIRST_SEED = Number(process.env.SIMULATION_FIRST_SEED ?? 1);
+/** Generous: a machine may have other things to do. */
+const LIMIT_MS = 20_000 + SEEDS_COUNT * 200;
+
+describe('the engine under simulated trouble', () => {
+  test(`keeps every invariant in ${SEEDS_COUNT} scenarios`, { timeout: LIMIT_MS }, async () => {
+    const totals = { calls: 0, grants: 0 };
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS_COUNT; seed += 1) {
+      const scenario = makeScenario(seed);
+      const result = await runScenario(scenario);
+      if (result.violation !== null) expect.fail(await report(scenario));
+      totals.calls += result.callsCount;
+      totals.grants += result.grantsCount;
+    }
+    // Scenarios in which nothing happens would prove nothing.
+    expect(totals.calls).toBeGreaterThan(SEEDS_COUNT * 10);
+    expect(totals.grants).toBeGreaterThan(totals.calls / 2);
+  });
+
+  test.each(TROUBLES)('keeps every invariant under nothing but %s', async (trouble) => {
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS_COUNT / 15; seed += 1) {
+      const scenario = makeScenario(seed, [trouble]);
+      const { violation } = await runScenario(scenario);
+      if (violation !== null) expect.fail(await report(scenario));
+      expect(violation).toBeNull();
+    }
+  });
+
+  test('runs a seed the same way every time', async () => {
+    for (const seed of [1, 2, 3]) {
+      const runs: RunResult[] = [];
+      for (let count = 0; count < 2; count += 1) runs.push(await runScenario(makeScenario(seed), { trace: true }));
+      expect(runs[0]?.trace.length).toBeGreaterThan(100);
+      expect(runs[0]).toEqual(runs[1]);
+    }
+  });
+});
