@@ -101,11 +101,10 @@ export class TestDatabase {
   readonly observer: MongoClient;
   #clients: TestClient[] = [];
 
-  constructor(moduleUrl: string) {
+  /** `server`: the connection string of a server of the file's own, several hosts or one, with no database in it. */
+  constructor(moduleUrl: string, server?: string) {
     this.name = databaseName(moduleUrl);
-    const uri = new URL(sharedUri());
-    uri.pathname = `/${this.name}`;
-    this.uri = String(uri);
+    this.uri = server?.replace('/?', `/${this.name}?`) ?? withDatabase(sharedUri(), this.name);
     this.observer = new MongoClient(this.uri);
   }
 
@@ -180,6 +179,12 @@ export class TestDatabase {
     const lock = await this.stored(pair);
     return typeof lock?.firstArrival === 'string' || typeof lock?.grant === 'string';
   }
+}
+
+function withDatabase(server: string, name: string): string {
+  const uri = new URL(server);
+  uri.pathname = `/${name}`;
+  return String(uri);
 }
 
 /** Gives a test file its database, and lets every test end with nothing left of it. */

@@ -344,7 +344,7 @@ export interface WiredClient {
 }
 
 /** Gives a test file its wired clients, connected; whatever waits at a gate when a test ends is let go. */
-export function useWires(database: TestDatabase): (settings: LockSettings) => Promise<WiredClient> {
+export function useWires(database: Pick<TestDatabase, 'connected'>): (settings: LockSettings) => Promise<WiredClient> {
   const wires: Wire[] = [];
   afterEach(() => {
     for (const wire of wires.splice(0)) wire.openAll();
