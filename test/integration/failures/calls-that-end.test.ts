@@ -153,7 +153,6 @@ describe('P8: a release', () => {
 
   it('called after the loss gives false and never touches the next hold', async () => {
     const { wire, client } = await wired({ ...SLOW, leaseDurationMS: 1_500, patrolIntervalMS: 500 });
-    client.expectsErrors = true;
     const lock = await client.locks.lock(PAIR);
     const next = (await database.connected({ ...SLOW, patrolIntervalMS: 200 })).locks.lock(PAIR);
     wire.holdRequest({ method: 'renewSession', times: Number.POSITIVE_INFINITY });
@@ -243,7 +242,6 @@ describe('P9: closing the client', () => {
     'does not wait for a heartbeat or patrol under way (%s)',
     async (method) => {
       const { wire, client } = await wired({ ...SLOW, leaseDurationMS: 1_500, patrolIntervalMS: 300 });
-      client.expectsErrors = method === 'readGrantsOf';
       const holder = await (await database.connected(SLOW)).locks.lock(PAIR);
       await client.locks.lock({ ...PAIR, id: 'other' });
       const waiter = rejection(client.locks.lock(PAIR));
