@@ -14,7 +14,7 @@ const PAIR = { resource: 'account', id: 7 };
 const SETTINGS = { leaseDurationMS: 3_000, clockSkewMS: 500, idleMS: 60_000 };
 const PROCESSES_COUNT = 4;
 const CALLERS_COUNT = 25;
-const TIMES_COUNT = 10;
+const TIMES_COUNT = 5;
 const CALLS_COUNT = PROCESSES_COUNT * CALLERS_COUNT * TIMES_COUNT;
 
 let processes: Contender[] = [];
@@ -78,5 +78,6 @@ describe('INV-01, INV-02, INV-03: 100 callers of 4 processes on one lock', () =>
     expect(checkHistory([...records, { ...patient, releasedAt: Number.MAX_VALUE }]).inversions.length).toBeGreaterThan(
       0,
     );
-  });
+    // A thousand commands on two cores, whatever else these do.
+  }, 60_000);
 });
