@@ -74,7 +74,7 @@ async function timed(waiting: Promise<Lock>, since: number): Promise<{ lock: Loc
   return { lock, tookMS: performance.now() - since };
 }
 
-describe('P1: a holder that is killed', () => {
+describe('P1 (INV-05): a holder that is killed', () => {
   it('while others wait is followed by the first of them within what is left of its lease and two patrols', async () => {
     const dead = next();
     await open(dead, WATCHED);
@@ -135,7 +135,7 @@ describe('P2: a waiter that is killed in mid-queue', () => {
   });
 });
 
-describe('P3: waiters at the head that are killed exactly at the handoff', () => {
+describe('P3 (INV-05): waiters at the head that are killed exactly at the handoff', () => {
   it.each([1, 3])('cost the one behind them no more than a dead holder does, be they %i', async (count) => {
     const { wire, client } = await wired(WATCHED);
     const holder = await client.locks.lock(PAIR);

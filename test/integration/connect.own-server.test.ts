@@ -27,7 +27,7 @@ function refusal(uri: string): Promise<LockError> {
   return withPorts(uri, ({ store }) => rejection(store.prepare())) as Promise<LockError>;
 }
 
-describe('a standalone server', () => {
+describe('S9: a standalone server', () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startStandalone();
@@ -205,7 +205,7 @@ describe('a database user', () => {
     },
   );
 
-  it('without changeStream learns so before the first ticket, and leaves nothing behind', async () => {
+  it('S9: without changeStream learns so before the first ticket, and leaves nothing behind', async () => {
     await withPorts(await userWith(ACTIONS.filter((action) => action !== 'changeStream')), async ({ store, feed }) => {
       expect(await rejection(store.prepare())).toMatchObject({ code: 'LOCK_MISSING_PRIVILEGES' });
       const seen = new SeenFeed(feed, 'me');

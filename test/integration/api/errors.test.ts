@@ -102,7 +102,7 @@ describe('LOCK_UNAVAILABLE', () => {
   });
 });
 
-describe('LOCK_LIMIT', () => {
+describe('LOCK_LIMIT (INV-11)', () => {
   it('refuses one caller more than waitersMaxCount, at once, and says what to do', async () => {
     const holder = await database.connected();
     const lock = await holder.locks.lock(pair);

@@ -30,7 +30,7 @@ async function untilFree(limitMS?: number): Promise<void> {
   );
 }
 
-describe('W1: an arrival of which the outcome is unknown', () => {
+describe('W1 (INV-09): an arrival of which the outcome is unknown', () => {
   it.each(['dropRequest', 'dropReply'] as const)('(%s) has one ticket, one place and one grant', async (drop) => {
     const holder = await locked();
     const { wire, client } = await wired(SLOW);
@@ -74,7 +74,7 @@ describe('W1: an arrival of which the outcome is unknown', () => {
   });
 });
 
-describe('W3: a release of which the outcome is unknown', () => {
+describe('W3 (INV-07, INV-09): a release of which the outcome is unknown', () => {
   it('changes nothing when it is sent again after its successor, and the one after that, were granted', async () => {
     const before = await locked();
     const { wire, client } = await wired(SLOW);
