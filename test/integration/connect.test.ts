@@ -64,6 +64,9 @@ describe('a database', () => {
     for (let round = 0; round < 2; round += 1) {
       await store.close();
       await eventually(async () => (await connectionsCount(database.client, appName)) === 0);
+      // What is left over from before does not open it again.
+      expect(await rejection(store.readGrantsOf({ session: 'me' }))).toMatchObject({ code: 'LOCK_CLOSED' });
+      await store.prepare();
       await store.tryGrant({ key: database.key(), session: 'me', ticket: ONE });
       expect(await connectionsCount(database.client, appName)).toBeGreaterThan(0);
     }

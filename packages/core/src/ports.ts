@@ -141,7 +141,7 @@ export interface LockStore {
     readonly headLimit: number;
   }): Promise<AwaitedView>;
 
-  /** Gives back what `prepare` took, but sends nothing. Idempotent. */
+  /** Gives back what `prepare` took, but sends nothing. Idempotent. Until `prepare` is called again, all is `LOCK_CLOSED`. */
   close(): Promise<void>;
 }
 

@@ -76,6 +76,7 @@ export class Engine {
   #opening: Promise<Session> | null = null;
   #feed: { readonly session: Session; readonly handle: FeedHandle } | null = null;
   #feedOpened: Promise<void> | null = null;
+  readonly #feedsClosing = new Set<Promise<void>>();
   #auditing: Promise<void> | null = null;
   #auditAgain = false;
   #order = 0;
@@ -417,7 +418,8 @@ export class Engine {
     const feed = this.#feed;
     if (feed === null) return;
     this.#feed = null;
-    void feed.handle.close();
+    const closing = feed.handle.close().finally(() => this.#feedsClosing.delete(closing));
+    this.#feedsClosing.add(closing);
     this.#emit('stream:closed', { session: feed.session.id });
   }
 
@@ -514,7 +516,9 @@ export class Engine {
       const ended = session.mayBeNamed ? store.condemnSession(about) : store.endSession(about);
       await ended.catch((error: unknown) => this.#emit('error', { error }));
     }
-    if (this.#session === null && this.#opening === null) await store.close().catch(() => {});
+    if (this.#feedsClosing.size > 0) await this.#untilSettled(Promise.all(this.#feedsClosing));
+    const unused = this.#session === null && this.#opening === null;
+    if (unused || this.#phase === 'closed') await store.close().catch(() => {});
   }
 
   // --- closing ----------------------------------------------------------------------------------------------------
@@ -525,6 +529,9 @@ export class Engine {
     this.#idleTimer?.cancel();
     for (const queue of [...this.#queues.values()]) queue.close(closedError);
     for (const waiter of [...this.#waiters]) waiter.leave(closedError(waiter.request));
+    // A session that is being written has its end written, too.
+    if (this.#opening !== null) await this.#untilSettled(this.#opening);
+    this.#session?.stopRenewing();
     await this.#untilIdle();
     if (this.#session !== null) {
       await this.#audit();
@@ -534,6 +541,14 @@ export class Engine {
     this.#patrol.stop();
     this.#phase = 'closed';
     await this.#endSession();
+  }
+
+  /** Waits for what is about to end, at most as long as for any answer. Never rejects. */
+  async #untilSettled(ending: Promise<unknown>): Promise<void> {
+    const limit = new Lifespan();
+    const end = (): void => limit.end();
+    ending.then(end, end);
+    await pause(this.#attempts, limit, this.#attempts.attemptTimeoutMS);
   }
 
   /** Until everything was released and deleted, at most until the session is gone. */

@@ -116,6 +116,11 @@ export class Session implements Lifetime {
     this.#scheduleHeartbeat();
   }
 
+  /** No more heartbeats: from here on its deadline stands, and with it the limit of whatever is waited for. */
+  stopRenewing(): void {
+    this.#heartbeat?.cancel();
+  }
+
   /** Nothing of it is left: stops the heartbeat. The document is deleted by the caller. */
   end(): void {
     this.#leave('ended');

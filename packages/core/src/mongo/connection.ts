@@ -7,7 +7,7 @@
  */
 import type { ClientSession, Timestamp } from 'mongodb';
 import type { Clock } from '../base/clock.js';
-import { LockUnavailableError } from '../errors.js';
+import { LockClosedError, LockUnavailableError } from '../errors.js';
 import type { Command } from './commands.js';
 import type { DatabaseSource, OpenDatabase } from './connect.js';
 import { CommandLimitError, codeOf, DUPLICATE_KEY, failureOf } from './failures.js';
@@ -50,6 +50,9 @@ export class Connection {
   readonly #source: DatabaseSource;
   readonly #clock: Clock;
   #current: OpenDatabase | null = null;
+  /** Counts every `close`: a command that began before one must not connect again after it. */
+  #closesCount = 0;
+  #closed = false;
   #operationTime: Timestamp | null = null;
 
   constructor(source: DatabaseSource, clock: Clock) {
@@ -62,11 +65,19 @@ export class Connection {
     return this.#operationTime;
   }
 
-  /** Connects if need be. */
+  /** Lets commands through again after `close`. */
+  reopen(): void {
+    this.#closed = false;
+  }
+
+  /** Connects if need be. Refuses after `close`, so that nothing left over opens what was closed. */
   async open(): Promise<OpenDatabase> {
+    const before = this.#closesCount;
+    if (this.#closed) throw closedError();
     const opened = await this.#source.open().catch((error: unknown) => {
       throw failureOf(error, 'read');
     });
+    if (before !== this.#closesCount) throw closedError();
     // A Timestamp of another client is another BSON class, perhaps of another deployment.
     if (this.#current !== null && this.#current.client !== opened.client) this.#operationTime = null;
     this.#current = opened;
@@ -129,6 +140,8 @@ export class Connection {
 
   /** Closes the client if it is ours. */
   async close(): Promise<void> {
+    this.#closesCount += 1;
+    this.#closed = true;
     await this.#source.close();
   }
 
@@ -170,6 +183,10 @@ export class Connection {
     if (!isTimestamp(time)) return;
     if (this.#operationTime === null || time.greaterThan(this.#operationTime)) this.#operationTime = time;
   }
+}
+
+function closedError(): LockClosedError {
+  return new LockClosedError('The client was closed.');
 }
 
 /** `db.command` throws write concern errors, but leaves write errors in the reply: the first one, like a driver's error. */

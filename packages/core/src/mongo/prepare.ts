@@ -22,8 +22,9 @@ export class Preparation {
     this.#clock = clock;
   }
 
-  /** Prepares, unless that was done. What failed is tried again by the next call. */
+  /** Prepares, unless that was done, and opens what was closed. What failed is tried again by the next call. */
   ensure(): Promise<void> {
+    this.#connection.reopen();
     if (this.#done === null) {
       const attempt = this.#prepare();
       this.#done = attempt;
