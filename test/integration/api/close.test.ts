@@ -2,7 +2,7 @@
 import { LockClient, LockClosedError, LockLostError } from 'mongo-distributed-locks';
 import { describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, SETTINGS, useDatabase } from '../../support/database.js';
-import { eventually, rejection } from '../../support/eventually.js';
+import { eventually, realPause, rejection } from '../../support/eventually.js';
 import { Gate, hooked } from '../../support/hooked-ports.js';
 import { connectionsCount, openCursors, storedLeftovers } from '../../support/leaks.js';
 
@@ -199,9 +199,10 @@ describe('close', () => {
     const client = await database.connected({ leaseDurationMS: 1_000 }, hooked(hooks));
     await client.locks.lock(pair);
     expect(await client.locks.close()).toBeUndefined();
+    // Nothing is sent after it: what it left is free for others once its lease has lapsed.
     gate.open();
-    await eventually(async () => (await database.holder(pair)) === null);
-    await eventually(async () => (await storedLeftovers(database.db)).length === 0);
+    const other = await database.connected({ leaseDurationMS: 1_000 });
+    expect(await other.locks.exec({ ...pair, timeoutMS: 10_000, fn: () => 'mine' })).toBe('mine');
   });
 });
 
@@ -212,6 +213,47 @@ describe('the connection', () => {
     await locks.close();
     expect(await mongo.db().command({ ping: 1 })).toMatchObject({ ok: 1 });
   });
+
+  it('is closed where a connection string was given, at whatever moment of the first call', async () => {
+    const appName = `${database.name}-early`;
+    const outcomes: unknown[] = [];
+    for (let delayMS = 0; delayMS < 24; delayMS += 2) {
+      const logger = { error: (...line: unknown[]) => outcomes.push(line) };
+      const locks = new LockClient({ uri: `${database.uri}&appName=${appName}`, ...SETTINGS, logger });
+      const first = locks.lock(pair).then(
+        ({ signal }) => signal.aborted,
+        ({ code }) => code,
+      );
+      await realPause(delayMS);
+      await locks.close();
+      outcomes.push(await first);
+    }
+    expect(outcomes.filter((outcome) => outcome !== 'LOCK_CLOSED' && typeof outcome !== 'boolean')).toEqual([]);
+    await eventually(async () => (await connectionsCount(database.observer, appName)) === 0);
+    await eventually(async () => (await storedLeftovers(database.db)).length === 0);
+  });
+
+  it.each(['openSession', 'tryGrant'] as const)(
+    'is closed where a connection string was given, and not opened again by what was on its way, here %s',
+    async (method) => {
+      const gate = new Gate();
+      const late = async <T>(send: () => Promise<T>): Promise<T> => {
+        await gate.pass();
+        return send();
+      };
+      const appName = `${database.name}-${method}`;
+      const options = { uri: `${database.uri}&appName=${appName}`, ...SETTINGS, leaseDurationMS: 1_000 };
+      const locks = new LockClient({ ...options, logger: { error: () => {} } }, hooked({ [method]: late }));
+      const waiting = rejection(locks.lock(pair));
+      await eventually(() => gate.arrivedCount === 1);
+      await locks.close();
+      expect(await waiting).toMatchObject({ code: 'LOCK_CLOSED' });
+      gate.open();
+      await realPause(100);
+      await eventually(async () => (await connectionsCount(database.observer, appName)) === 0);
+      expect(await storedLeftovers(database.db)).toEqual([]);
+    },
+  );
 
   it('is closed where a connection string was given', async () => {
     const appName = `${database.name}-close`;

@@ -354,6 +354,21 @@ describe('an idle client', () => {
     await lock.unlock();
   });
 
+  it('that still holds has closed its stream, once nobody has waited for idleMS', async () => {
+    const holder = await database.connected(QUIET);
+    const client = await database.connected(BUSY);
+    const lock = await holder.locks.lock(pair);
+    const waiting = client.locks.lock(pair);
+    await database.untilWaiting(pair, 1);
+    await lock.unlock();
+    const mine = await waiting;
+    await eventually(() => client.seen('stream:closed').length === 1);
+    await eventually(async () => (await openCursors(database.observer, database.name)).length === 0);
+    expect(client.seen('session:ended')).toEqual([]);
+    expect(mine.held).toBe(true);
+    await mine.unlock();
+  });
+
   it('is none while a lock is held or waited for: heartbeats go on, and the stream stays', async () => {
     const holder = await database.connected(BUSY);
     const waiter = await database.connected(BUSY);

@@ -1,9 +1,10 @@
 /** Waiting: how a wait ends (grant, time-out, abort), what the caller learns, and that nothing of it stays in the queue. */
 import { getEventListeners } from 'node:events';
 import os from 'node:os';
-import { type Lock, LockTimeoutError } from 'mongo-distributed-locks';
+import { type Lock, LockClient, LockTimeoutError } from 'mongo-distributed-locks';
+import { MongoClient } from 'mongodb';
 import { describe, expect, it } from 'vitest';
-import { given, itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
+import { given, itLeavesNothingBehind, SETTINGS, type TestClient, useDatabase } from '../../support/database.js';
 import { eventually, rejection } from '../../support/eventually.js';
 import { Gate, hooked } from '../../support/hooked-ports.js';
 
@@ -237,6 +238,36 @@ describe('a signal', () => {
     const calls = Array.from({ length: 1_000 }, () => locks.exec({ ...pair, signal, fn: () => 1 }));
     expect(await Promise.all(calls)).toHaveLength(1_000);
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+});
+
+describe('a call that still connects', () => {
+  /** Nobody listens there, and the driver would look for a server for half a minute. */
+  const uri = 'mongodb://127.0.0.1:9/app?serverSelectionTimeoutMS=30000';
+  const logger = { error: () => {} };
+
+  it('is ended by timeoutMS, by its signal and by close, and close waits for nothing', async () => {
+    const locks = new LockClient({ uri, logger, ...SETTINGS });
+    const controller = new AbortController();
+    const timedOut = rejection(locks.lock({ ...pair, timeoutMS: 100 }));
+    const aborted = rejection(locks.lock({ ...pair, signal: controller.signal }));
+    const closed = [locks.lock(pair), locks.tryLock({ resource: 'account', id: 8 }), locks.connect()].map((call) =>
+      rejection(call),
+    );
+    expect(await timedOut).toMatchObject({ code: 'LOCK_TIMEOUT', ...pair });
+    controller.abort('enough');
+    expect(await aborted).toBe('enough');
+    await locks.close();
+    for (const error of await Promise.all(closed)) expect(error).toMatchObject({ code: 'LOCK_CLOSED' });
+  });
+
+  it('by a MongoClient that was given is ended by close as well, and that client is left alone', async () => {
+    const mongo = new MongoClient(uri);
+    const locks = new LockClient({ client: mongo, logger, ...SETTINGS });
+    const waiting = rejection(locks.lock(pair));
+    await locks.close();
+    expect(await waiting).toMatchObject({ code: 'LOCK_CLOSED' });
+    await mongo.close();
   });
 });
 
