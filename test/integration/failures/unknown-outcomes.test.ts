@@ -36,11 +36,16 @@ describe('W1 (INV-09): an arrival of which the outcome is unknown', () => {
     const { wire, client } = await wired(SLOW);
     client.expectsErrors = true;
     const lost = wire[drop]({ method: 'arrive' });
+    const again = wire.holdRequest({ method: 'arrive' });
     const waiting = client.locks.lock(PAIR);
     await lost.reached();
-    if (drop === 'dropRequest') await database.untilWaiting(PAIR, 1);
+    await again.reached();
+    // What was applied has its place; what was not has none yet.
+    if (drop === 'dropRequest') again.letGo();
+    await database.untilWaiting(PAIR, 1);
     const behind = locked();
     await database.untilWaiting(PAIR, 2);
+    again.letGo();
     await eventually(() => wire.callsOf('arrive').at(-1)?.state === 'answered');
     expect(await database.waitersCount(PAIR)).toBe(2);
     await holder.unlock();
