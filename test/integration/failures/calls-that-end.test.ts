@@ -170,29 +170,49 @@ describe('P8: a release', () => {
     'that reaches the server after the loss (%s) is refused there',
     async (method) => {
       const { wire, client } = await wired({ ...SLOW, leaseDurationMS: 1_500, patrolIntervalMS: 500 });
-      client.expectsErrors = true;
-      const lock = await client.locks.lock(PAIR);
       const patient = await database.connected({ ...SLOW, patrolIntervalMS: 200 });
+      const before = await (await database.connected(SLOW)).locks.lock(PAIR);
+      const holding = client.locks.lock(PAIR);
+      await database.untilWaiting(PAIR, 1);
       let next = method === 'handoff' ? patient.locks.lock(PAIR) : null;
-      if (next !== null) await database.untilWaiting(PAIR, 1);
+      if (next !== null) await database.untilWaiting(PAIR, 2);
+      await before.unlock();
+      const lock = await holding;
       wire.holdRequest({ method: 'renewSession', times: Number.POSITIVE_INFINITY });
       // Whatever of the old session would clean up behind it must not be what refuses the release.
       wire.holdRequest({ method: 'condemnSession', times: Number.POSITIVE_INFINITY });
-      const late = wire.holdRequest({ method: 'handoff', times: Number.POSITIVE_INFINITY });
-      const lateToo = wire.holdRequest({ method: 'vacate', times: Number.POSITIVE_INFINITY });
+      const late = wire.holdRequest({ method, times: Number.POSITIVE_INFINITY });
       const released = lock.unlock();
+      await late.reached();
+      client.expectsErrors = true;
       next ??= patient.locks.lock(PAIR);
       const held = await next;
       const stored = await database.stored(PAIR);
       late.letGo();
-      lateToo.letGo();
       expect(await released).toBe(false);
-      await eventually(() => [...late.taken, ...lateToo.taken].every(({ state }) => state === 'answered'));
+      await eventually(() => late.taken.every(({ state }) => state === 'answered'));
       expect(await database.stored(PAIR)).toEqual(stored);
       expect(held.held).toBe(true);
       await held.unlock();
     },
   );
+
+  it('is sent when its ticket is gone, and not before: nobody finds it in the queue', async () => {
+    const before = await (await database.connected(SLOW)).locks.lock(PAIR);
+    const { wire, client } = await wired();
+    const deletion = wire.holdRequest({ method: 'deleteTickets' });
+    const waiting = client.locks.lock(PAIR);
+    await database.untilWaiting(PAIR, 1);
+    await before.unlock();
+    const lock = await waiting;
+    const released = lock.unlock();
+    await deletion.reached();
+    expect(lock.held).toBe(false);
+    expect(wire.callsOf('vacate')).toEqual([]);
+    deletion.letGo();
+    expect(await released).toBe(true);
+    expect(await database.waitersCount(PAIR)).toBe(0);
+  });
 
   it.each(['holdRequest', 'holdReply'] as const)('does not wait for a renewal under way (%s)', async (hold) => {
     const { wire, client } = await wired({ ...SLOW, leaseDurationMS: 1_500, patrolIntervalMS: 500 });

@@ -30,9 +30,16 @@ async function untilFree(limitMS?: number): Promise<void> {
   );
 }
 
+/** No grant was written that nobody saw. */
+async function expectLastToken(token: number): Promise<void> {
+  expect((await database.stored(PAIR))?.fence).toBe(token);
+}
+
 describe('W1 (INV-09): an arrival of which the outcome is unknown', () => {
   it.each(['dropRequest', 'dropReply'] as const)('(%s) has one ticket, one place and one grant', async (drop) => {
-    const holder = await locked();
+    const before = await locked();
+    const holding = locked();
+    await database.untilWaiting(PAIR, 1);
     const { wire, client } = await wired(SLOW);
     client.expectsErrors = true;
     const lost = wire[drop]({ method: 'arrive' });
@@ -42,12 +49,15 @@ describe('W1 (INV-09): an arrival of which the outcome is unknown', () => {
     await again.reached();
     // What was applied has its place; what was not has none yet.
     if (drop === 'dropRequest') again.letGo();
-    await database.untilWaiting(PAIR, 1);
-    const behind = locked();
     await database.untilWaiting(PAIR, 2);
+    const behind = locked();
+    await database.untilWaiting(PAIR, 3);
     again.letGo();
     await eventually(() => wire.callsOf('arrive').at(-1)?.state === 'answered');
-    expect(await database.waitersCount(PAIR)).toBe(2);
+    expect(await database.waitersCount(PAIR)).toBe(3);
+    await before.unlock();
+    // It reads the queue behind it when it is granted: the order is that of the tickets.
+    const holder = await holding;
     await holder.unlock();
     const first = await waiting;
     expect(first.fencingToken).toBe(holder.fencingToken + 1);
@@ -76,6 +86,7 @@ describe('W1 (INV-09): an arrival of which the outcome is unknown', () => {
     expect(await unlocked).toBe(true);
     await untilFree();
     expect(client.seen('granted')).toHaveLength(1);
+    await expectLastToken(lock.fencingToken);
   });
 });
 
@@ -86,13 +97,14 @@ describe('W3 (INV-07, INV-09): a release of which the outcome is unknown', () =>
     client.expectsErrors = true;
     const waiting = client.locks.lock(PAIR);
     await database.untilWaiting(PAIR, 1);
+    const next = locked();
+    await database.untilWaiting(PAIR, 2);
+    const last = locked();
+    await database.untilWaiting(PAIR, 3);
     await before.unlock();
     const lock = await waiting;
-    const next = locked();
-    await database.untilWaiting(PAIR, 1);
-    const last = locked();
-    await database.untilWaiting(PAIR, 2);
     const { again, unlocked } = await releaseTwice(wire, lock);
+    expect(wire.callsOf('handoff')).toHaveLength(2);
     const second = await next;
     await second.unlock();
     const third = await last;
@@ -280,6 +292,7 @@ describe('Q1: two arrivals that interleave', () => {
     expect(await unlocked).toBe(true);
     await untilFree();
     expect([...a.client.seen('granted'), ...b.client.seen('granted')]).toHaveLength(2);
+    await expectLastToken(lock.fencingToken);
   });
 
   it('where the lock is free and stays so until the mark are both granted once', async () => {
