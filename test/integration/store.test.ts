@@ -856,11 +856,13 @@ describe('with 10,000 tickets in one queue, by the server’s own account', () =
 });
 
 describe('a second store', () => {
-  it('may be closed and used again, and closing twice is fine', async () => {
+  it('is refused once closed, may be prepared and used again, and closing twice is fine', async () => {
     const other: LockStore = database.ports().store;
     await other.prepare();
     await other.close();
     await other.close();
+    await expect(other.renewSession({ session: 'me', leaseMS: 1_000 })).rejects.toMatchObject({ code: 'LOCK_CLOSED' });
+    await other.prepare();
     expect(await other.tryGrant({ key: database.key(), session: 'me', ticket: ONE })).toMatchObject({ arrivals: 0 });
   });
 });
