@@ -14,7 +14,16 @@ import {
   type TicketRef,
 } from '#core/protocol/grant.js';
 import { arrivalNumber } from '#core/protocol/transitions.js';
-import type { Author, LockDoc, Program, ReplicaSet, SessionDoc, TicketDoc, Variables } from './replica-set.js';
+import type {
+  Author,
+  LockDoc,
+  Program,
+  ReplicaSet,
+  SessionDoc,
+  Snapshot,
+  TicketDoc,
+  Variables,
+} from './replica-set.js';
 
 /** A condition of design section 4 that a mutation test can switch off. */
 export type Condition =
@@ -128,18 +137,21 @@ export class Commands {
 
   // --- queue ------------------------------------------------------------------------------------------------------
 
-  *readQueue(request: QueueRequest): Program<{ lock: LockState | null; head: TicketState[]; full: boolean }> {
+  *readQueue(
+    request: QueueRequest,
+    seen: Snapshot,
+  ): Program<{ lock: LockState | null; head: TicketState[]; full: boolean }> {
     const late = this.#off.has('prefetch-lock-first');
     yield;
-    let lock = this.#committedLock(request.key);
+    let lock = committedLock(seen, request.key);
     yield;
     const out = this.#off.has('prefetch-leaves-out-own') ? [] : request.withoutTickets;
-    const all = this.#queueOf(request.key).filter(
+    const all = queueOf(seen, request.key).filter(
       ({ id, session }) => !out.includes(id) && !request.withoutSessions.includes(session),
     );
     if (late) {
       yield;
-      lock = this.#committedLock(request.key);
+      lock = committedLock(seen, request.key);
     }
     const head = all.slice(0, request.limit).map(ticketState);
     return { lock: lock && lockState(lock), head, full: head.length >= request.limit };
@@ -163,15 +175,18 @@ export class Commands {
     }
   }
 
-  *readGrantsOf(request: { session: string }): Program<StandingGrant[]> {
+  *readGrantsOf(request: { session: string }, seen: Snapshot): Program<StandingGrant[]> {
     yield;
-    return [...this.#set.committed.values()].flatMap((doc) => {
+    return [...seen.values()].flatMap((doc) => {
       if (doc.kind !== 'lock' || doc.grant === null || !doc.grant.startsWith(`${request.session}/`)) return [];
       return [{ key: doc.id, grant: doc.grant }];
     });
   }
 
-  *readAwaited(request: { keys: readonly string[]; ticketIds: readonly string[]; headLimit: number }): Program<{
+  *readAwaited(
+    request: { keys: readonly string[]; ticketIds: readonly string[]; headLimit: number },
+    seen: Snapshot,
+  ): Program<{
     locks: Map<string, { lock: LockState; head: TicketState[] }>;
     unreadable: string[];
     tickets: Set<string>;
@@ -179,14 +194,14 @@ export class Commands {
     const locks = new Map<string, { lock: LockState; head: TicketState[] }>();
     for (const key of request.keys) {
       yield;
-      const doc = this.#committedLock(key);
+      const doc = committedLock(seen, key);
       if (doc === null) continue;
       yield;
-      const head = this.#queueOf(key).slice(0, request.headLimit).map(ticketState);
+      const head = queueOf(seen, key).slice(0, request.headLimit).map(ticketState);
       locks.set(key, { lock: lockState(doc), head });
     }
     yield;
-    const tickets = new Set(request.ticketIds.filter((id) => this.#set.committed.has(id)));
+    const tickets = new Set(request.ticketIds.filter((id) => seen.has(id)));
     return { locks, unreadable: [], tickets };
   }
 
@@ -248,11 +263,11 @@ export class Commands {
     if (this.#set.applied.has(id)) this.#set.write(id, null, this.#author('END'));
   }
 
-  *readSessions(request: { sessions: readonly string[] }): Program<SessionState[]> {
+  *readSessions(request: { sessions: readonly string[] }, seen: Snapshot): Program<SessionState[]> {
     const { nowMS } = this.#set.variables();
     yield;
     return request.sessions.flatMap((id) => {
-      const doc = this.#set.committed.get(sessionId(id));
+      const doc = seen.get(sessionId(id));
       return doc?.kind === 'session' ? [sessionState(doc, nowMS)] : [];
     });
   }
@@ -337,11 +352,6 @@ export class Commands {
     return doc?.kind === 'lock' ? doc : null;
   }
 
-  #committedLock(key: string): LockDoc | null {
-    const doc = this.#set.committed.get(key);
-    return doc?.kind === 'lock' ? doc : null;
-  }
-
   #session(id: string): SessionDoc | null {
     const doc = this.#set.applied.get(sessionId(id));
     return doc?.kind === 'session' ? doc : null;
@@ -349,12 +359,6 @@ export class Commands {
 
   #writeSession(doc: SessionDoc, command: string): void {
     this.#set.write(sessionId(doc.id), doc, this.#author(command));
-  }
-
-  #queueOf(key: string): TicketDoc[] {
-    const tickets: TicketDoc[] = [];
-    for (const doc of this.#set.committed.values()) if (doc.kind === 'ticket' && doc.key === key) tickets.push(doc);
-    return tickets.sort((a, b) => a.at - b.at || compare(a.session, b.session) || a.n - b.n);
   }
 }
 
@@ -394,4 +398,15 @@ function sessionState(doc: SessionDoc, nowMS: number): SessionState {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
+}
+
+function committedLock(seen: Snapshot, key: string): LockDoc | null {
+  const doc = seen.get(key);
+  return doc?.kind === 'lock' ? doc : null;
+}
+
+function queueOf(seen: Snapshot, key: string): TicketDoc[] {
+  const tickets: TicketDoc[] = [];
+  for (const doc of seen.values()) if (doc.kind === 'ticket' && doc.key === key) tickets.push(doc);
+  return tickets.sort((a, b) => a.at - b.at || compare(a.session, b.session) || a.n - b.n);
 }

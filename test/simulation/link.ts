@@ -3,7 +3,7 @@
  * It carries whole commands and knows nothing of what they do. Called by `store.ts` and, for outages, by `feed.ts`.
  */
 import type { Chance } from './chance.js';
-import type { Outcome, Program, ReplicaSet } from './replica-set.js';
+import type { Outcome, Program, ReplicaSet, Snapshot } from './replica-set.js';
 import type { SimProcess } from './sim-process.js';
 import type { World } from './world.js';
 
@@ -16,7 +16,9 @@ export type OutageKind =
   /** It arrives when the outage is over. */
   | 'hold'
   /** It arrives and is applied, but no reply comes back. */
-  | 'deaf';
+  | 'deaf'
+  /** It reaches a primary that was deposed and does not know: it answers reads as of then, and commits nothing. */
+  | 'stale';
 
 export interface Outage {
   readonly kind: OutageKind;
@@ -49,13 +51,14 @@ export interface Command<T> {
   readonly name: string;
   readonly kind: 'read' | 'write';
   readonly request: unknown;
-  readonly program: () => Program<T>;
+  /** Given what a majority read of it sees. */
+  readonly program: (seen: Snapshot) => Program<T>;
   /** Whether nobody sends it again before it fails: then the silence ends when the driver notices that its peer is gone. */
   readonly patient?: boolean;
 }
 
 /** After how long the driver notices that its peer is silent. */
-const SILENT_PEER_MS = 40_000;
+export const SILENT_PEER_MS = 40_000;
 
 export class Link {
   readonly #world: World;
@@ -67,6 +70,7 @@ export class Link {
   readonly #errors: LinkErrors;
   /** Told whenever something goes wrong on the way. */
   readonly #disturb: () => void;
+  readonly #pasts = new Map<Outage, Snapshot>();
   sentCount = 0;
 
   constructor(given: {
@@ -87,6 +91,7 @@ export class Link {
     this.#outages = given.outages;
     this.#errors = given.errors;
     this.#disturb = given.disturb;
+    for (const outage of given.outages) this.#world.at(outage.fromMS, () => this.#past(outage));
   }
 
   get outage(): Outage | null {
@@ -118,13 +123,33 @@ export class Link {
       if (outage?.kind === 'drop' || this.#chance.hit(loseRequestRate)) return fail(this.#errors.outcomeUnknown());
       const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
       if (outage?.kind === 'hold') this.#disturb();
-      this.#world.at(arrivesAt, () => this.#execute(command, `#${number}`, answer));
+      this.#world.at(arrivesAt, () => {
+        if (this.outage?.kind === 'stale') this.#executeInThePast(command, number, answer);
+        else this.#execute(command, `#${number}`, answer);
+      });
     });
   }
 
   #execute<T>(command: Command<T>, what: string, answer: (outcome: Outcome<T>) => void): void {
     this.#process.trace(`   ${what} ${command.name} reaches the server`);
-    this.#set.run(command.program(), command.kind, answer);
+    this.#set.run(command.program(this.#set.committed), command.kind, answer);
+  }
+
+  /** A deposed primary answers reads; what is written there is never committed. */
+  #executeInThePast<T>(command: Command<T>, number: number, answer: (outcome: Outcome<T>) => void): void {
+    this.#process.trace(`   #${number} ${command.name} reaches a deposed primary`);
+    this.#disturb();
+    if (command.kind === 'write') answer({ kind: 'interrupted' });
+    else this.#set.run(command.program(this.#past(this.outage as Outage)), 'read', answer);
+  }
+
+  /** What was committed when the outage began. */
+  #past(outage: Outage): Snapshot {
+    const known = this.#pasts.get(outage);
+    if (known !== undefined) return known;
+    const snapshot = new Map(this.#set.committed);
+    this.#pasts.set(outage, snapshot);
+    return snapshot;
   }
 
   #reply<T>(
@@ -136,7 +161,8 @@ export class Link {
   ): void {
     const { loseReplyRate } = this.#settings;
     const outage = this.outage;
-    const lost = outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
+    const uncommitted = outage?.kind === 'stale' && command.kind === 'write';
+    const lost = uncommitted || outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
     if (outcome.kind === 'interrupted' || lost) {
       this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
       return;

@@ -169,6 +169,9 @@ export class Observer {
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
   /** Stored grants whose document was deleted by hand. */
   readonly #deletedGrants = new Set<string>();
+  readonly #closings: { readonly process: SimProcess; readonly since: number; done: boolean }[] = [];
+  /** Sessions whose document was deleted by hand, and with it how long they must be waited for. */
+  readonly #uncovered = new Set<string>();
   /** The current session of each process, as its events say. */
   readonly sessions = new Map<SimProcess, string>();
   #openHolds: HoldRecord[] = [];
@@ -216,7 +219,8 @@ export class Observer {
     this.#expect('INV-03', firstComeFirstServed(call, this.calls));
     call.end = 'granted';
     call.hold = record;
-    if ([...this.#deletedGrants].some((grant) => covers(grant, record))) record.deletedAt = this.#world.nowMS;
+    const deleted = [...this.#deletedGrants].some((grant) => covers(grant, record));
+    if (deleted || this.#uncovered.has(hold.session.id)) record.deletedAt = this.#world.nowMS;
     this.holds.push(record);
     this.#openHolds.push(record);
     const key = this.#key(call.key);
@@ -279,6 +283,20 @@ export class Observer {
     for (const call of this.calls) if (call.process === process && call.end === null) this.#loseSession(call);
   }
 
+  /** A client is told to close; the result is called when it says that it has. */
+  closing(process: SimProcess): () => void {
+    const closing = { process, since: this.#world.nowMS, done: false };
+    this.#closings.push(closing);
+    return () => {
+      closing.done = true;
+    };
+  }
+
+  /** Whether the client of this session was closed. */
+  isClosed(session: string): boolean {
+    return this.#closings.some(({ process }) => session.startsWith(`${process.name}s`));
+  }
+
   unhandled(reason: unknown): void {
     this.#expect('history', `unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
   }
@@ -295,6 +313,12 @@ export class Observer {
       if (grant !== null && record.key === key && covers(grant, record)) record.deletedAt = this.#world.nowMS;
     for (const call of this.calls) if (call.key === key) call.exempt = true;
     this.disturb();
+  }
+
+  /** The holds of this session are from now on those that INV-01 does not cover. */
+  uncover(session: string): void {
+    this.#uncovered.add(session);
+    for (const record of this.holds) if (record.hold.session.id === session) record.deletedAt = this.#world.nowMS;
   }
 
   // --- what is stored ---------------------------------------------------------------------------------------------
@@ -448,6 +472,9 @@ export class Observer {
       const silent = reports === 0 && record.releases.length === 0;
       const what = `${record.name}: ${record.lostCount} lost, ${record.releasedCount} released, answers ${record.releases}`;
       this.#expect('history', wrong || silent ? what : null);
+    }
+    for (const { process, done } of this.#closings) {
+      this.#expect('INV-11', done || process.state === 'dead' ? null : `${process.name} never ends closing`);
     }
     this.#expect('INV-08', nothingLeftBehind(left));
   }

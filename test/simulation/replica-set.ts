@@ -43,6 +43,9 @@ export interface SessionDoc {
 
 export type Doc = LockDoc | TicketDoc | SessionDoc;
 
+/** What a majority read sees. */
+export type Snapshot = ReadonlyMap<string, Doc>;
+
 /** Who wrote: for checks and traces. */
 export interface Author {
   readonly process: string;

@@ -4,7 +4,7 @@
  */
 import type { EngineOptions } from '#core/engine/engine.js';
 import { Chance } from './chance.js';
-import type { LinkSettings, Outage } from './link.js';
+import type { LinkSettings, Outage, OutageKind } from './link.js';
 import type { FeedSettings, Gap } from './sim-feed.js';
 
 export interface CallPlan {
@@ -69,6 +69,7 @@ export type Trouble =
   | 'feed'
   | 'gaps'
   | 'outages'
+  | 'stale'
   | 'stops'
   | 'kills'
   | 'closes'
@@ -76,6 +77,7 @@ export type Trouble =
   | 'clocks'
   | 'drift'
   | 'leaves'
+  | 'holds'
   | 'idle'
   | 'operator';
 
@@ -87,6 +89,7 @@ export const TROUBLES: readonly Trouble[] = [
   'feed',
   'gaps',
   'outages',
+  'stale',
   'stops',
   'kills',
   'closes',
@@ -94,6 +97,7 @@ export const TROUBLES: readonly Trouble[] = [
   'clocks',
   'drift',
   'leaves',
+  'holds',
   'idle',
   'operator',
 ];
@@ -143,7 +147,7 @@ function makeProcess(given: Given & { readonly index: number; readonly clockSkew
     clockRate: has.has('drift') ? chance.between(0.99, 1.01) : 1,
     timerLateMS: chance.pick([0, 1, 3]),
     link: makeLink(given),
-    outages: has.has('outages') && chance.hit(0.5) ? [makeOutage(chance, windowMS)] : [],
+    outages: makeOutages(given),
     feed: makeFeed(given),
     gaps: has.has('gaps') ? Array.from({ length: chance.whole(1, 3) }, () => makeGap(chance, windowMS)) : [],
   };
@@ -192,9 +196,14 @@ function makeFeed({ chance, has }: Given): FeedSettings {
   };
 }
 
-function makeOutage(chance: Chance, windowMS: number): Outage {
-  const fromMS = chance.between(0, windowMS);
-  return { kind: chance.pick(['refuse', 'drop', 'hold', 'deaf']), fromMS, toMS: fromMS + chance.between(50, 4_000) };
+function makeOutages({ chance, has, windowMS }: Given): Outage[] {
+  const kinds: OutageKind[] = [];
+  if (has.has('outages') && chance.hit(0.5)) kinds.push(chance.pick(['refuse', 'drop', 'hold', 'deaf']));
+  if (has.has('stale') && chance.hit(0.5)) kinds.push('stale');
+  return kinds.map((kind) => {
+    const fromMS = chance.between(0, windowMS);
+    return { kind, fromMS, toMS: fromMS + chance.between(50, 4_000) };
+  });
 }
 
 function makeGap(chance: Chance, windowMS: number): Gap {
@@ -206,7 +215,7 @@ function makeCalls(
   given: Given & { readonly processesCount: number; readonly keys: readonly string[] },
 ): readonly CallPlan[] {
   const { chance, windowMS } = given;
-  const count = chance.whole(5, 50);
+  const count = chance.whole(5, given.has.has('holds') ? 15 : 50);
   const bursts = Array.from({ length: chance.whole(1, 4) }, () => chance.between(0, windowMS)) as [number, ...number[]];
   return Array.from({ length: count }, (_, index) => {
     const atMS = chance.hit(0.5) ? chance.pick(bursts) + chance.between(0, 3) : chance.between(0, windowMS);
@@ -226,6 +235,7 @@ function makeCall(
   const later = keys.filter((other) => other > key);
   const nests = later.length > 0 && chance.hit(0.15);
   const leaves = has.has('leaves');
+  const long = chance.hit(has.has('holds') ? 0.3 : 0.02);
   return {
     name,
     process: chance.whole(0, processesCount - 1),
@@ -233,7 +243,7 @@ function makeCall(
     atMS,
     mode: chance.hit(0.15) ? 'try' : 'wait',
     timeoutMS: leaves && chance.hit(0.3) ? chance.pick([0, 1, 5, 50, 400]) : Number.POSITIVE_INFINITY,
-    holdMS: chance.pick([0, 0, 1, 5, 20]) * chance.fraction() + (chance.hit(0.03) ? chance.between(0, 3_000) : 0),
+    holdMS: chance.pick([0, 0, 1, 5, 20]) * chance.fraction() + (long ? chance.between(0, 4_000) : 0),
     extraReleases: chance.hit(0.1) ? 2 : 0,
     abort: leaves && chance.hit(0.3) ? makeAbort(chance) : { kind: 'none' },
     nested: nests ? makeCall(given, `${name}n`, 0, later) : null,

@@ -14,14 +14,15 @@ import type {
 import type { LockState, SessionState } from '#core/protocol/documents.js';
 import type { Commands } from './commands.js';
 import type { Link } from './link.js';
-import type { Program } from './replica-set.js';
+import type { Program, Snapshot } from './replica-set.js';
 
 type Of<M extends keyof LockStore> = Parameters<LockStore[M]>[0];
 
 export class SimStore implements LockStore {
   readonly #link: Link;
   readonly #commands: Commands;
-  closesCount = 0;
+  /** Whether it was prepared since it was last closed. */
+  connected = false;
 
   constructor(link: Link, commands: Commands) {
     this.#link = link;
@@ -29,6 +30,7 @@ export class SimStore implements LockStore {
   }
 
   prepare(): Promise<void> {
+    this.connected = true;
     return this.#link.send({ name: 'PREPARE', kind: 'read', request: null, program: function* () {}, patient: true });
   }
 
@@ -54,7 +56,7 @@ export class SimStore implements LockStore {
   }
 
   readSessions(request: Of<'readSessions'>): Promise<readonly SessionState[]> {
-    return this.#read('SESSIONS', request, () => this.#commands.readSessions(request));
+    return this.#read('SESSIONS', request, (seen) => this.#commands.readSessions(request, seen));
   }
 
   tryGrant(request: Of<'tryGrant'>): Promise<LockState> {
@@ -66,7 +68,7 @@ export class SimStore implements LockStore {
   }
 
   readQueue(request: QueueRequest): Promise<QueueView> {
-    return this.#read('PREFETCH', request, () => this.#commands.readQueue(request));
+    return this.#read('PREFETCH', request, (seen) => this.#commands.readQueue(request, seen));
   }
 
   handoff(request: Of<'handoff'>): Promise<boolean> {
@@ -90,19 +92,19 @@ export class SimStore implements LockStore {
   }
 
   readGrantsOf(request: Of<'readGrantsOf'>): Promise<readonly StandingGrant[]> {
-    return this.#read('AUDIT', request, () => this.#commands.readGrantsOf(request));
+    return this.#read('AUDIT', request, (seen) => this.#commands.readGrantsOf(request, seen));
   }
 
   readAwaited(request: Of<'readAwaited'>): Promise<AwaitedView> {
-    return this.#read('PATROL', request, () => this.#commands.readAwaited(request));
+    return this.#read('PATROL', request, (seen) => this.#commands.readAwaited(request, seen));
   }
 
   close(): Promise<void> {
-    this.closesCount += 1;
+    this.connected = false;
     return Promise.resolve();
   }
 
-  #read<T>(name: string, request: unknown, program: () => Program<T>): Promise<T> {
+  #read<T>(name: string, request: unknown, program: (seen: Snapshot) => Program<T>): Promise<T> {
     return this.#link.send({ name, kind: 'read', request, program });
   }
 

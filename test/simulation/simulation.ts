@@ -7,7 +7,7 @@ import type { Engine } from '#core/engine/engine.js';
 import { Chance } from './chance.js';
 import { Commands, type Condition } from './commands.js';
 import { type EngineModule, realEngine } from './engine-module.js';
-import { Link } from './link.js';
+import { Link, SILENT_PEER_MS } from './link.js';
 import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
 import { type LockDoc, ReplicaSet } from './replica-set.js';
 import type { CallPlan, Fault, ProcessPlan, Scenario } from './scenario.js';
@@ -127,7 +127,7 @@ class Run {
   /** One lease, and what it takes to notice that nothing is needed any more. */
   #restMS(): number {
     const leases = this.#scenario.processes.map(({ options }) => options.leaseDurationMS);
-    return 3 * Math.max(...leases) + 10_000;
+    return 3 * Math.max(...leases) + 10_000 + (this.#scenario.processes.some(losesMessages) ? SILENT_PEER_MS : 0);
   }
 
   #everyNowAndThen(): void {
@@ -293,7 +293,7 @@ class Run {
     else if (fault.kind === 'clock') this.#set.setWallOffset(fault.offsetMS);
     else if (fault.kind === 'delete-lock') this.#deleteLock(fault.key);
     else if (fault.kind === 'delete-tickets') this.#deleteTickets(fault.key);
-    else this.#deleteSession(this.#member(fault).process);
+    else this.#deleteSession(this.#member(fault));
   }
 
   #member({ process }: { readonly process: number }): Member {
@@ -313,7 +313,11 @@ class Run {
   #close({ process, engine }: Member): void {
     process.deliver('close', () => {
       process.trace('close');
-      void engine.close().then(() => process.trace('closed'));
+      const closed = this.observer.closing(process);
+      void engine.close().then(() => {
+        process.trace('closed');
+        closed();
+      });
     });
   }
 
@@ -333,10 +337,17 @@ class Run {
     }
   }
 
-  #deleteSession(process: SimProcess): void {
+  get #shortestLeaseMS(): number {
+    return Math.min(...this.#scenario.processes.map(({ options }) => options.leaseDurationMS));
+  }
+
+  #deleteSession({ process, plan }: Member): void {
     const session = this.observer.sessions.get(process);
     const id = `session:${session}`;
-    if (this.#set.applied.has(id)) this.#set.write(id, null, { process: 'operator', command: 'OPERATOR' });
+    if (!this.#set.applied.has(id)) return;
+    // Whoever meets an absent session waits a lease of its own: the deleted document told how long its holder's is.
+    if (plan.options.leaseDurationMS > this.#shortestLeaseMS) this.observer.uncover(session ?? '');
+    this.#set.write(id, null, { process: 'operator', command: 'OPERATOR' });
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------
@@ -350,22 +361,27 @@ class Run {
       // What was on its way when its session ended, or was named by a releaser that had read the queue before, may come
       // later: the dead document the session leaves lets whoever meets it put it aside at once.
       const named = doc.kind === 'ticket' ? doc.id : doc.kind === 'lock' ? doc.grant : null;
-      if (named === null || this.#isDead(named) || !ofTheLiving(named)) continue;
+      if (named === null || !ofTheLiving(named) || this.#isOver(named)) continue;
       (doc.kind === 'ticket' ? tickets : grants).push(named);
     }
     // Copies of what was sent once exist here only: nothing waits for them.
     const excused = this.#scenario.processes.some(({ link }) => link.copyRate > 0);
     this.observer.checkEnd(excused ? { tickets: [], grants: [] } : { tickets, grants });
-    for (const { process, feed, plan } of this.#members) {
+    for (const { process, feed, plan, store } of this.#members) {
       if (process.state === 'dead') continue;
       this.observer.bounded(`timers of ${plan.name} at rest`, process.timersCount, 0);
       this.observer.bounded(`streams of ${plan.name} at rest`, feed.streamsCount, 0);
+      this.observer.bounded(`connections of ${plan.name} at rest`, Number(store.connected), 0);
     }
   }
 
-  #isDead(named: string): boolean {
-    const doc = this.#set.committed.get(`session:${named.slice(0, named.indexOf('/'))}`);
-    return doc?.kind === 'session' && doc.state === 'dead';
+  /** Whether its session is stored as dead, or its client was closed and its lease has lapsed. */
+  #isOver(named: string): boolean {
+    const [session = ''] = named.split('/');
+    const doc = this.#set.committed.get(`session:${session}`);
+    if (doc?.kind !== 'session') return false;
+    const lapsed = doc.until + doc.leaseMS < this.#set.wallMS;
+    return doc.state === 'dead' || (lapsed && this.observer.isClosed(session));
   }
 
   #traceOplog(lines: string[]): void {
@@ -393,6 +409,10 @@ interface EventPayload {
 function describe(event: EventPayload): string {
   const { error, ...rest } = event;
   return JSON.stringify({ ...rest, ...(error !== undefined && { error: String(error) }) });
+}
+
+function losesMessages({ link, outages }: ProcessPlan): boolean {
+  return link.loseReplyRate + link.loseRequestRate > 0 || outages.length > 0;
 }
 
 function countDown(aborts: Member['aborts'], when: 'before' | 'after'): void {

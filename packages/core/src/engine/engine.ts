@@ -54,6 +54,8 @@ type EnginePhase = 'open' | 'closing' | 'closed';
 
 /** How many keys the engine remembers the last token of, to know a late report of a grant it has served. */
 const HANDLED_MAX = 10_000;
+/** For how many leases a client goes on passing on what a lost session held, while the server cannot be reached. */
+const BURIAL_LEASES_MAX = 20;
 /** For how long a client that closes goes on passing on what its lost sessions held. */
 const BURIAL_LIMIT_MS = 2_000;
 /** For which share of a lease an answer is waited for before a command is sent again, perhaps on another connection. */
@@ -74,6 +76,8 @@ export class Engine {
   readonly #life = new Lifespan();
   #session: Session | null = null;
   #opening: Promise<Session> | null = null;
+  /** Whether the store was prepared since it was last closed. */
+  #connected = false;
   #feed: { readonly session: Session; readonly handle: FeedHandle } | null = null;
   #feedOpened: Promise<void> | null = null;
   readonly #feedsClosing = new Set<Promise<void>>();
@@ -301,6 +305,7 @@ export class Engine {
     if (this.#phase !== 'open') return Promise.reject(new LockClosedError('The client was closed.'));
     this.#opening ??= this.#startSession().finally(() => {
       this.#opening = null;
+      this.#rest();
     });
     return this.#opening;
   }
@@ -308,6 +313,7 @@ export class Engine {
   async #startSession(): Promise<Session> {
     const { store, random, options } = this.#settings;
     // The driver's own limit for finding a primary decides here, not ours.
+    this.#connected = true;
     const patient = { ...this.#attempts, attemptTimeoutMS: Number.POSITIVE_INFINITY };
     await untilAcknowledged(patient, this.#life, () => store.prepare(), isHopeless);
     const draft = { session: random.id(), leaseMS: options.leaseDurationMS, ...this.#ownFacts() };
@@ -345,7 +351,7 @@ export class Engine {
   async #buryOwn({ id: session }: Session): Promise<void> {
     const { clock, options, store } = this.#settings;
     const limit = new Lifespan();
-    const timer = clock.setTimer(() => limit.end(), options.leaseDurationMS + options.clockSkewMS);
+    const timer = clock.setTimer(() => limit.end(), BURIAL_LEASES_MAX * options.leaseDurationMS);
     this.#burials.add(limit);
     try {
       await untilAcknowledged(this.#attempts, limit, () => store.condemnSession({ session }));
@@ -474,7 +480,7 @@ export class Engine {
 
   #lookIfIdleIn(delayMS: number): void {
     if (this.#idleTimer !== null || this.#phase !== 'open') return;
-    if (this.#session === null && this.#feed === null) return;
+    if (this.#session === null && this.#feed === null && !this.#connected) return;
     this.#idleTimer = this.#settings.clock.setTimer(() => {
       this.#idleTimer = null;
       void this.#lookIfIdle();
@@ -499,7 +505,8 @@ export class Engine {
   }
 
   get #idle(): boolean {
-    return this.#waiters.size === 0 && this.#queues.size === 0 && this.#deleter.idle && this.#opening === null;
+    const waits = this.#waiters.size > 0 || this.#queues.size > 0 || this.#opening !== null;
+    return !waits && this.#deleter.idle && this.#burials.size === 0;
   }
 
   /** Nothing of it is left: its document goes, or stays as that of a dead session where a grant may name it yet. */
@@ -512,13 +519,30 @@ export class Engine {
     if (session !== null) {
       session.end();
       this.#emit('session:ended', { session: session.id });
-      const about = { session: session.id };
-      const ended = session.mayBeNamed ? store.condemnSession(about) : store.endSession(about);
-      await ended.catch((error: unknown) => this.#emit('error', { error }));
+      await this.#writeEnd(session);
     }
     if (this.#feedsClosing.size > 0) await this.#untilSettled(Promise.all(this.#feedsClosing));
     const unused = this.#session === null && this.#opening === null;
-    if (unused || this.#phase === 'closed') await store.close().catch(() => {});
+    if (!unused && this.#phase !== 'closed') return;
+    this.#connected = false;
+    await store.close().catch(() => {});
+  }
+
+  /** Sent until acknowledged, or its lease has lapsed; a client that closes waits no longer than for any answer. */
+  async #writeEnd({ id: session, mayBeNamed }: Session): Promise<void> {
+    const { clock, options, store } = this.#settings;
+    const limit = new Lifespan();
+    const limitMS = this.#phase === 'closed' ? this.#attempts.attemptTimeoutMS : options.leaseDurationMS;
+    const timer = clock.setTimer(() => limit.end(), limitMS);
+    try {
+      await untilAcknowledged(this.#attempts, limit, () => {
+        return mayBeNamed ? store.condemnSession({ session }) : store.endSession({ session });
+      });
+    } catch (error) {
+      if (!(error instanceof SessionGone)) this.#emit('error', { error });
+    } finally {
+      timer.cancel();
+    }
   }
 
   // --- closing ----------------------------------------------------------------------------------------------------
