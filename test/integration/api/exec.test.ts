@@ -255,6 +255,7 @@ describe('a lock that is lost while fn runs', () => {
     await database.untilWaiting(pair, 1);
     await declareDead(client);
     const next = await waiting;
+    await eventually(() => client.seen('lost').length === 1);
     run.resolve();
     expect(await running).toMatchObject({ code: 'LOCK_LOST' });
     expect(next.held).toBe(true);

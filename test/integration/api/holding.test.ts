@@ -76,8 +76,8 @@ describe('a Lock', () => {
   });
 
   it('is held for longer than its lease while its process lives, although others wait', async () => {
-    const holder = await database.connected({ leaseDurationMS: 1_000 });
-    const waiter = await database.connected({ leaseDurationMS: 1_000 });
+    const holder = await database.connected({ leaseDurationMS: 1_500 });
+    const waiter = await database.connected({ leaseDurationMS: 1_500 });
     const lock = await holder.locks.lock(pair);
     expect(await rejection(waiter.locks.lock({ ...pair, timeoutMS: 2_500 }))).toMatchObject({ code: 'LOCK_TIMEOUT' });
     expect(lock.held).toBe(true);

@@ -63,9 +63,11 @@ describe('the process', () => {
     const locks = new LockClient({ uri: database.uri, ...SETTINGS });
     const lock = await locks.lock(pair);
     expect(listeners()).toBe(before);
-    const waiting = rejection(locks.lock({ ...pair, timeoutMS: 200 }));
+    const controller = new AbortController();
+    const waiting = rejection(locks.lock({ ...pair, signal: controller.signal }));
     await database.untilWaiting(pair, 1);
     expect(listeners()).toBe(before);
+    controller.abort();
     await waiting;
     await lock.unlock();
     await locks.close();
@@ -89,13 +91,13 @@ describe('fake timers of a test framework', () => {
   ] as const;
 
   it('do not stop heartbeats: a lock is held for longer than its lease, and waiters wait', async () => {
-    const holder = await database.connected({ leaseDurationMS: 1_000 });
-    const waiter = await database.connected({ leaseDurationMS: 1_000 });
+    const holder = await database.connected({ leaseDurationMS: 1_500 });
+    const waiter = await database.connected({ leaseDurationMS: 1_500 });
     vi.useFakeTimers({ toFake: [...FAKED] });
     const lock = await holder.locks.lock(pair);
     const waiting = waiter.locks.lock(pair);
     await database.untilWaiting(pair, 1);
-    await realPause(1_600);
+    await realPause(2_000);
     expect(lock.held).toBe(true);
     expect(waiter.seen('granted')).toEqual([]);
     await lock.unlock();

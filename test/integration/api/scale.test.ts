@@ -41,9 +41,11 @@ describe('1,000 callers of one process', () => {
       };
       return client.locks.exec({ ...pair, fn });
     });
+    // Where the test fails, once is enough.
+    for (const call of calls) call.catch(() => {});
     await database.untilWaiting(pair, COUNT);
     expect(client.ports.streamsCount).toBe(1);
-    expect(await openCursors(database.observer, database.name)).toHaveLength(1);
+    await eventually(async () => (await openCursors(database.observer, database.name)).length === 1);
     // The stream has one to itself, the rest is a handful that commands took turns on.
     expect(connections()).toBeLessThanOrEqual(4);
     await lock.unlock();
@@ -61,12 +63,13 @@ describe('1,000 callers of one process', () => {
       const held = await Promise.all(pairs.map((one) => holder.locks.lock(one)));
       let servedCount = 0;
       const calls = pairs.map((one) => client.locks.exec({ ...one, fn: () => (servedCount += 1) }));
+      for (const call of calls) call.catch(() => {});
       const tickets = database.db.collection('dlocks');
       await eventually(async () => (await tickets.countDocuments({ key: { $exists: true } })) === COUNT, LIMIT_MS);
       expect(client.seen('waiting')).toHaveLength(COUNT);
       expect(client.ports.streamsCount).toBe(1);
       expect(client.seen('stream:opened')).toHaveLength(1);
-      expect(await openCursors(database.observer, database.name)).toHaveLength(1);
+      await eventually(async () => (await openCursors(database.observer, database.name)).length === 1);
       expect(connections()).toBeLessThanOrEqual(POOL);
       await Promise.all(held.map((lock) => lock.unlock()));
       await Promise.all(calls);

@@ -69,10 +69,10 @@ describe('a caller that waits', () => {
 describe('timeoutMS', () => {
   it('ends a wait with LOCK_TIMEOUT, which says how long it waited and who holds the lock', async () => {
     const { waiter, holder, lock } = await heldByAnother();
-    const error = await rejection(waiter.locks.lock({ ...pair, timeoutMS: 300 }));
+    const error = await rejection(waiter.locks.lock({ ...pair, timeoutMS: 800 }));
     expect(error).toBeInstanceOf(LockTimeoutError);
     expect(error).toMatchObject({ code: 'LOCK_TIMEOUT', retryable: true, ...pair });
-    expect((error as LockTimeoutError).waitedMS).toBeGreaterThanOrEqual(300);
+    expect((error as LockTimeoutError).waitedMS).toBeGreaterThanOrEqual(800);
     expect((error as LockTimeoutError).holder).toEqual({
       session: holder.session,
       fencingToken: lock.fencingToken,
@@ -95,7 +95,7 @@ describe('timeoutMS', () => {
   it('leaves no ticket, and those behind keep their places (INV-08)', async () => {
     const { waiter, lock } = await heldByAnother();
     const third = await database.connected();
-    const leaving = rejection(waiter.locks.lock({ ...pair, timeoutMS: 400 }));
+    const leaving = rejection(waiter.locks.lock({ ...pair, timeoutMS: 1_500 }));
     await database.untilWaiting(pair, 1);
     const staying = third.locks.lock(pair);
     await database.untilWaiting(pair, 2);
@@ -109,11 +109,11 @@ describe('timeoutMS', () => {
 
   it('bounds the wait and not the hold', async () => {
     const { waiter, lock } = await heldByAnother();
-    const waiting = waiter.locks.lock({ ...pair, timeoutMS: 1_000 });
+    const waiting = waiter.locks.lock({ ...pair, timeoutMS: 1_500 });
     await database.untilWaiting(pair, 1);
     await lock.unlock();
     const next = await waiting;
-    const endAt = performance.now() + 1_200;
+    const endAt = performance.now() + 1_600;
     await eventually(() => performance.now() > endAt);
     expect(next.held).toBe(true);
     expect(next.signal.aborted).toBe(false);
