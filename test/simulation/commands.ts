@@ -3,7 +3,7 @@
  * `mongo/`: variables are read when a command starts, statements of one command interleave with other commands. `off`
  * names conditions that a mutation test has switched off; nothing else may weaken them. Called by `store.ts`.
  */
-import type { QueueRequest, ReapRequest, SessionDraft, StandingGrant } from '#core/ports.js';
+import type { NotedArrivals, QueueRequest, ReapRequest, SessionDraft, StandingGrant } from '#core/ports.js';
 import { DOCUMENT_VERSION, type LockState, type SessionState, type TicketState } from '#core/protocol/documents.js';
 import {
   callersCount,
@@ -155,6 +155,16 @@ export class Commands {
     }
     const head = all.slice(0, request.limit).map(ticketState);
     return { lock: lock && lockState(lock), head, full: head.length >= request.limit };
+  }
+
+  *clearArrivals({ session, arrivals }: { session: string; arrivals: readonly NotedArrivals[] }): Program<void> {
+    for (const { key, numbers } of arrivals) {
+      yield;
+      const doc = this.#lock(key);
+      const [number, noted, ticket] = doc?.firstArrival?.split('/') ?? [];
+      const left = noted === session && numbers.includes(Number(ticket?.split(':')[0]));
+      if (doc !== null && left) this.#set.write(doc.id, { ...doc, firstArrival: `${number}//` }, this.#author('CLEAR'));
+    }
   }
 
   *deleteTickets(request: { ids: readonly string[] }): Program<void> {

@@ -83,6 +83,10 @@ export class SimStore implements LockStore {
     return this.#write('RESCUE', request, () => this.#commands.rescue(request));
   }
 
+  clearArrivals(request: Of<'clearArrivals'>): Promise<void> {
+    return this.#write('CLEAR', request, () => this.#commands.clearArrivals(request));
+  }
+
   deleteTickets(request: Of<'deleteTickets'>): Promise<void> {
     return this.#write('LEAVE', request, () => this.#commands.deleteTickets(request));
   }

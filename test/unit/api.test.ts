@@ -57,6 +57,7 @@ class MemoryStore {
       [...this.locks.values()]
         .filter(({ grant }) => grant?.startsWith(`${session}/`))
         .map(({ key, grant }) => ({ key, grant: grant as string })),
+    clearArrivals: () => undefined,
     deleteTickets: () => undefined,
     deleteTicketsOf: () => undefined,
     readQueue: ({ key }) => ({ lock: this.locks.get(key) ?? null, head: [], full: false }),

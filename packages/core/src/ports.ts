@@ -71,6 +71,12 @@ export interface StandingGrant {
   readonly grant: string;
 }
 
+/** Tickets of one key that may be noted as its first arrival. */
+export interface NotedArrivals {
+  readonly key: string;
+  readonly numbers: readonly number[];
+}
+
 /** The commands. */
 export interface LockStore {
   /** Connects, checks the topology and makes sure of the indexes. Repeatable; cheap once it has succeeded. */
@@ -127,7 +133,12 @@ export interface LockStore {
     readonly session: string;
     readonly tickets: readonly TicketRef[];
   }): Promise<boolean>;
-  /** LEAVE, and the tickets of a hold. Absent ones are fine. */
+  /**
+   * LEAVE, first part: where one of these tickets is noted as a first arrival, the note keeps its number and names nobody,
+   * so that no VACATE grants the lock to one who has left.
+   */
+  clearArrivals(request: { readonly session: string; readonly arrivals: readonly NotedArrivals[] }): Promise<void>;
+  /** LEAVE, second part, and the tickets of a hold. Absent ones are fine. */
   deleteTickets(request: { readonly ids: readonly string[] }): Promise<void>;
   /** All tickets of a session that was convicted, or ends. */
   deleteTicketsOf(request: { readonly session: string }): Promise<void>;

@@ -249,6 +249,7 @@ export class Engine {
       openFeed: (session) => this.#openFeed(session),
       nextOrder: () => this.#nextOrder(),
       deleteTickets: (session, numbers) => this.#deleter.delete(session, numbers),
+      leaveQueue: (session, key, numbers) => this.#deleter.leave(session, key, numbers),
       deleteTicketLater: (session, n) => this.#deleter.deleteLater(session, n),
       patrolSoon: (key) => this.#patrol.soon(key),
       auditSoon: () => void this.#audit(),

@@ -47,6 +47,8 @@ export interface QueueHost {
   nextOrder(): number;
   /** Deletes tickets of this session; resolves when acknowledged, or the session is gone. Never rejects. */
   deleteTickets(session: Session, numbers: readonly number[]): Promise<void>;
+  /** The same where their callers have left: no release may grant them from the lock document either. */
+  leaveQueue(session: Session, key: string, numbers: readonly number[]): Promise<void>;
   /** A ticket that was sent more than once: once more, a lease later. */
   deleteTicketLater(session: Session, n: number): void;
   /** Someone else holds it: look who, at once. */
@@ -448,7 +450,7 @@ export class ResourceQueue implements HoldOwner {
     for (const ticket of tickets) ticket.arrivedOrder = order;
     if (closed.length === 0) return;
     this.#deleteTickets(session, closed);
-    if (closed.some(({ waiters }) => waiters.some((waiter) => waiter.phase === 'left'))) void this.#auditWhenDeleted();
+    if (closed.some(hasLeft)) void this.#auditWhenDeleted();
   }
 
   /** The lock document was made anew since these arrived: its count lacks them. */
@@ -479,15 +481,19 @@ export class ResourceQueue implements HoldOwner {
 
   /** Where a copy of the arrival may still be on its way, once more a lease later (A6). */
   #deleteTickets(session: Session, tickets: readonly Ticket[]): void {
-    this.#delete(
-      session,
-      tickets.map(({ n }) => n),
-    );
+    const left = tickets.filter(hasLeft).map(({ n }) => n);
+    const served = tickets.filter((ticket) => !hasLeft(ticket)).map(({ n }) => n);
+    if (left.length > 0) this.#await(this.#host.leaveQueue(session, this.key, left));
+    if (served.length > 0) this.#delete(session, served);
     for (const { n, resent } of tickets) if (resent) this.#host.deleteTicketLater(session, n);
   }
 
   #delete(session: Session, numbers: readonly number[]): void {
-    const deletion = this.#host.deleteTickets(session, numbers).finally(() => this.#deletions.delete(deletion));
+    this.#await(this.#host.deleteTickets(session, numbers));
+  }
+
+  #await(done: Promise<void>): void {
+    const deletion = done.finally(() => this.#deletions.delete(deletion));
     this.#deletions.add(deletion);
   }
 
@@ -632,6 +638,11 @@ function outcomeUnknown({ resource, id }: AcquireRequest): LockOutcomeUnknownErr
     'The session was lost before the server answered whether the lock was granted. Nothing is held by this call.',
     { resource, id },
   );
+}
+
+/** Whether somebody left it; one that was served leaves nobody behind who did. */
+function hasLeft({ waiters }: Ticket): boolean {
+  return waiters.some((waiter) => waiter.phase === 'left');
 }
 
 function releaseUnknown({ resource, id }: Hold): LockOutcomeUnknownError {

@@ -11,6 +11,8 @@ import type { Session } from './session.js';
 interface Batch {
   readonly session: Session;
   readonly numbers: Set<number>;
+  /** Of those, by key, the ones whose callers have left: they may be noted as first arrivals. */
+  readonly left: Map<string, number[]>;
   readonly done: Promise<void>;
 }
 
@@ -51,6 +53,14 @@ export class TicketDeleter {
     return this.#batch.done;
   }
 
+  /** The same for tickets whose callers have left before they were granted. */
+  leave(session: Session, key: string, numbers: readonly number[]): Promise<void> {
+    const done = this.delete(session, numbers);
+    const left = this.#batch?.left;
+    left?.set(key, [...(left.get(key) ?? []), ...numbers]);
+    return done;
+  }
+
   /** Once more, a lease from now. */
   deleteLater(session: Session, n: number): void {
     const timer = this.#attempts.clock.setTimer(() => {
@@ -66,18 +76,17 @@ export class TicketDeleter {
   }
 
   #open(session: Session): Batch {
-    const numbers = new Set<number>();
+    const what = { numbers: new Set<number>(), left: new Map<string, number[]>() };
     this.#underWayCount += 1;
-    const done = this.#sendInTurn(session, numbers);
-    return { session, numbers, done };
+    return { session, ...what, done: this.#sendInTurn(session, what) };
   }
 
   /** What is asked for until it is sent goes along. */
-  async #sendInTurn(session: Session, numbers: ReadonlySet<number>): Promise<void> {
+  async #sendInTurn(session: Session, what: Pick<Batch, 'numbers' | 'left'>): Promise<void> {
     await null;
     while (this.#sent.size >= DELETIONS_AT_ONCE) await Promise.race(this.#sent);
-    if (this.#batch?.numbers === numbers) this.#batch = null;
-    const sent = this.#send(session, numbers);
+    if (this.#batch?.numbers === what.numbers) this.#batch = null;
+    const sent = this.#send(session, what);
     this.#sent.add(sent);
     await sent;
     this.#sent.delete(sent);
@@ -85,15 +94,15 @@ export class TicketDeleter {
     if (this.quiet) this.#onRest();
   }
 
-  async #send(session: Session, numbers: ReadonlySet<number>): Promise<void> {
+  async #send(session: Session, { numbers, left }: Pick<Batch, 'numbers' | 'left'>): Promise<void> {
     const ids = [...numbers].map((n) => ticketId(session.id, n));
+    const arrivals = [...left].map(([key, some]) => ({ key, numbers: some }));
+    const until = (send: () => Promise<void>): Promise<void> => {
+      return untilAcknowledged(this.#attempts, session, send, () => false);
+    };
     try {
-      await untilAcknowledged(
-        this.#attempts,
-        session,
-        () => this.#store.deleteTickets({ ids }),
-        () => false,
-      );
+      if (arrivals.length > 0) await until(() => this.#store.clearArrivals({ session: session.id, arrivals }));
+      await until(() => this.#store.deleteTickets({ ids }));
     } catch {
       // The session is gone: whoever meets its tickets removes them.
     }

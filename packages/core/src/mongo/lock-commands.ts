@@ -174,6 +174,19 @@ function firstArrivalFollows({ grant, arrivals, withoutSessions }: RequestOf<'va
   return { $cond: [{ $eq: [{ $type: '$firstArrival' }, 'string'] }, fits, false] };
 }
 
+/** LEAVE: the note of a first arrival that has left keeps its number, by which others count, and names nobody. */
+export function clearArrivalsCommand(collection: string, { session, arrivals }: RequestOf<'clearArrivals'>): Command {
+  const nobody = { $concat: [{ $arrayElemAt: [ARRIVED, 0] }, '//'] };
+  const updates = arrivals.map(({ key, numbers }) => {
+    const left = { $in: [ARRIVED_N, literal(numbers.map(String))] };
+    return {
+      q: { _id: key, firstArrival: { $regex: `^[0-9]+/${session}/` }, v: VERSION_MATCHES },
+      u: [{ $set: { firstArrival: { $cond: [left, nobody, '$firstArrival'] } } }],
+    };
+  });
+  return { update: collection, updates, ordered: false, maxTimeMS: COMMAND_LIMIT_MS, writeConcern: MAJORITY };
+}
+
 function updateOne(collection: string, statement: Command): Command {
   return { update: collection, updates: [statement], maxTimeMS: COMMAND_LIMIT_MS, writeConcern: MAJORITY };
 }

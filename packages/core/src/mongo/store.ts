@@ -23,6 +23,7 @@ import {
   type SessionState,
   type TicketState,
 } from '../protocol/documents.js';
+import { chunk } from '../protocol/transitions.js';
 import type { CollectionNames, Command, RequestOf } from './commands.js';
 import type { Connection, Reply } from './connection.js';
 import * as locks from './lock-commands.js';
@@ -32,6 +33,9 @@ import * as sessions from './session-commands.js';
 
 /** The most keys, tickets or sessions one read asks for, so that the answer is one batch. */
 const READ_PART_COUNT = 1_000;
+
+/** The most documents one command changes. */
+const WRITE_PART_COUNT = 1_000;
 
 /** The commands, over one connection. */
 export class MongoLockStore implements LockStore {
@@ -116,6 +120,12 @@ export class MongoLockStore implements LockStore {
     return matchedOne(
       await this.#connection.write(locks.rescueVacantCommand(this.#names.locks, { ...request, fence })),
     );
+  }
+
+  async clearArrivals({ session, arrivals }: RequestOf<'clearArrivals'>): Promise<void> {
+    for (const part of chunk(arrivals, WRITE_PART_COUNT)) {
+      await this.#connection.write(locks.clearArrivalsCommand(this.#names.locks, { session, arrivals: part }));
+    }
   }
 
   async deleteTickets(request: RequestOf<'deleteTickets'>): Promise<void> {
