@@ -84,6 +84,8 @@ export class HoldRecord implements HoldFacts {
   doubted = false;
   /** When its lock document was deleted by hand; null: it was not. */
   deletedAt: number | null = null;
+  /** Whether the document of its session was deleted by hand, and told of a longer lease than others have. */
+  uncovered = false;
 
   constructor(call: CallRecord, hold: Hold) {
     this.call = call;
@@ -104,7 +106,7 @@ export class HoldRecord implements HoldFacts {
   }
 
   get exempt(): boolean {
-    return this.deletedAt !== null;
+    return this.deletedAt !== null || this.uncovered;
   }
 
   get held(): boolean {
@@ -219,8 +221,8 @@ export class Observer {
     this.#expect('INV-03', firstComeFirstServed(call, this.calls));
     call.end = 'granted';
     call.hold = record;
-    const deleted = [...this.#deletedGrants].some((grant) => covers(grant, record));
-    if (deleted || this.#uncovered.has(hold.session.id)) record.deletedAt = this.#world.nowMS;
+    if ([...this.#deletedGrants].some((grant) => covers(grant, record))) record.deletedAt = this.#world.nowMS;
+    record.uncovered = this.#uncovered.has(hold.session.id);
     this.holds.push(record);
     this.#openHolds.push(record);
     const key = this.#key(call.key);
@@ -318,7 +320,7 @@ export class Observer {
   /** The holds of this session are from now on those that INV-01 does not cover. */
   uncover(session: string): void {
     this.#uncovered.add(session);
-    for (const record of this.holds) if (record.hold.session.id === session) record.deletedAt = this.#world.nowMS;
+    for (const record of this.holds) if (record.hold.session.id === session) record.uncovered = true;
   }
 
   // --- what is stored ---------------------------------------------------------------------------------------------
