@@ -251,7 +251,7 @@ describe('waiting', () => {
     await Promise.all(calls);
   });
 
-  it('is ended by an abort with one delete, and an audit', async () => {
+  it('is ended by an abort with one update of its note, one delete, and an audit', async () => {
     const { waiter, lock, waiting } = await handedOver();
     await lock.unlock();
     const mine = await waiting;
@@ -265,7 +265,7 @@ describe('waiting', () => {
     await leaving;
     await database.untilWaiting(pair, 0);
     await untilAnswered(third);
-    expect(third.commands.names).toEqual(['delete', 'aggregate']);
+    expect(third.commands.names).toEqual(['update', 'delete', 'aggregate']);
     await mine.unlock();
   });
 });
