@@ -248,7 +248,7 @@ const COLLECTION_DEFAULT = 'dlocks';
 const COLLECTION_MAX_BYTES = 180;
 const DATABASE_MAX_BYTES = 63;
 /** How long a label may be, of a client and of a call. */
-export const LABEL_MAX_BYTES = 256;
+const LABEL_MAX_BYTES = 256;
 
 type Given = Readonly<Record<string, unknown>>;
 
