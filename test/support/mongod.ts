@@ -7,10 +7,10 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
-import type { Member, RunningServer, ServerOptions } from '../../tools/replica-set.mjs';
+import type { RunningServer, ServerOptions } from '../../tools/replica-set.mjs';
 import * as servers from '../../tools/replica-set.mjs';
 
-export type { Member, RunningServer };
+export type { RunningServer };
 
 type OwnServerOptions = Omit<ServerOptions, 'binary'>;
 
