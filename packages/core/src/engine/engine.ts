@@ -52,6 +52,15 @@ export interface EngineSettings {
 /** How an engine moves. */
 type EnginePhase = 'open' | 'closing' | 'closed';
 
+/** The stream of a session, which may still be on its way. */
+interface OpenFeed {
+  readonly session: Session;
+  readonly handle: FeedHandle;
+  /** Settles when it is open, refused, or closed before. */
+  readonly opening: Promise<void>;
+  readonly endWait: () => void;
+}
+
 /** How many keys the engine remembers the last token of, to know a late report of a grant it has served. */
 const HANDLED_MAX = 10_000;
 /** For how many leases a client goes on passing on what a lost session held, while the server cannot be reached. */
@@ -78,8 +87,9 @@ export class Engine {
   #opening: Promise<Session> | null = null;
   /** Whether the store was prepared since it was last closed. */
   #connected = false;
-  #feed: { readonly session: Session; readonly handle: FeedHandle } | null = null;
-  #feedOpened: Promise<void> | null = null;
+  #feed: OpenFeed | null = null;
+  /** Whether a stream was ever opened: then the server lets us. */
+  #feedProven = false;
   readonly #feedsClosing = new Set<Promise<void>>();
   #auditing: Promise<void> | null = null;
   #auditAgain = false;
@@ -383,41 +393,43 @@ export class Engine {
 
   /** Opens the stream before a ticket is sent. The first time it waits until the server has let us: else no ticket is sent. */
   async #openFeed(session: Session): Promise<void> {
-    if (this.#feed?.session !== session) this.#startFeed(session);
     this.#patrol.watch();
-    await this.#feedOpened;
-    if (session.gone) throw new SessionGone();
+    for (;;) {
+      if (this.#feed?.session !== session) this.#startFeed(session);
+      if (!this.#feedProven) await this.#feed?.opening;
+      if (session.gone) throw new SessionGone();
+      // Otherwise it was closed before it was open, because nobody waited any more.
+      if (this.#feed?.session === session) return;
+    }
   }
 
   #startFeed(session: Session): void {
     this.#closeFeed();
-    const proven = this.#feedOpened !== null;
-    let opened!: () => void;
+    let endWait!: () => void;
     let refused!: (error: Error) => void;
-    const answer = new Promise<void>((resolve, reject) => {
-      opened = resolve;
+    const opening = new Promise<void>((resolve, reject) => {
+      endWait = resolve;
       refused = reject;
     });
-    answer.catch(() => {});
-    const stopWaiting = session.onGone(opened);
+    opening.catch(() => {});
     const listener: FeedListener = {
       onFact: ({ key, grant }) => this.#receive(key, grant),
       onOpened: () => {
-        stopWaiting();
-        opened();
+        this.#feedProven = true;
+        endWait();
         this.#emit('stream:opened', { session: session.id });
         this.#patrol.all();
       },
       onInterrupted: (cause) => this.#emit('stream:interrupted', { session: session.id, cause }),
       onRefused: (error) => {
-        this.#closeFeed();
-        this.#feedOpened = null;
+        this.#feedProven = false;
         refused(error);
+        this.#closeFeed();
         for (const queue of this.#awaitingQueues()) queue.refuseAll(error);
       },
     };
-    this.#feed = { session, handle: this.#settings.feed.open({ session: session.id, listener }) };
-    this.#feedOpened = proven ? Promise.resolve() : answer;
+    const handle = this.#settings.feed.open({ session: session.id, listener });
+    this.#feed = { session, handle, opening, endWait };
     this.#waitedAt = this.#settings.clock.nowMS();
   }
 
@@ -425,6 +437,7 @@ export class Engine {
     const feed = this.#feed;
     if (feed === null) return;
     this.#feed = null;
+    feed.endWait();
     const closing = feed.handle.close().finally(() => this.#feedsClosing.delete(closing));
     this.#feedsClosing.add(closing);
     this.#emit('stream:closed', { session: feed.session.id });

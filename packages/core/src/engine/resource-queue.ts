@@ -73,6 +73,8 @@ export class ResourceQueue implements HoldOwner {
   readonly #unmarked = new Set<Ticket>();
   #run: HeldRun | null = null;
   #working = false;
+  /** Ends the worker's wait for the stream. */
+  #interrupt: (() => void) | null = null;
   #born: number | null = null;
   #holder: Grant | null = null;
   readonly #deletions = new Set<Promise<void>>();
@@ -133,6 +135,7 @@ export class ResourceQueue implements HoldOwner {
       this.#close(ticket);
       left = true;
     }
+    if (this.#dropSettled() === 0) this.#interrupt?.();
     if (left && waiter.phase === 'left') void this.#auditWhenDeleted();
     this.#retireIfIdle();
   }
@@ -291,6 +294,7 @@ export class ResourceQueue implements HoldOwner {
 
   /** Starts the worker where it is not running. It begins after the current callers have all been heard. */
   #work(): void {
+    this.#interrupt?.();
     if (this.#working) return;
     this.#working = true;
     void Promise.resolve().then(() => this.#workUntilIdle());
@@ -404,7 +408,7 @@ export class ResourceQueue implements HoldOwner {
 
   async #arriveInQueue(session: Session): Promise<void> {
     try {
-      await this.#host.openFeed(session);
+      if (!(await this.#untilFeedOpen(session))) return;
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       this.#refuse(this.#pending, error);
@@ -418,6 +422,19 @@ export class ResourceQueue implements HoldOwner {
     for (const waiter of waiters) this.#announce(waiter);
     const tickets = chunk(waiters, this.#host.runMaxCount).map((some) => this.#openTicket(session, some, 'arrive'));
     await this.#send(session, tickets);
+  }
+
+  /** false: something else may have to be done first. Nothing has been sent, so a release need not wait for it. */
+  async #untilFeedOpen(session: Session): Promise<boolean> {
+    const opening = this.#host.openFeed(session).then(() => true);
+    const interrupted = new Promise<boolean>((resolve) => {
+      this.#interrupt = () => resolve(false);
+    });
+    try {
+      return await Promise.race([opening, interrupted]);
+    } finally {
+      this.#interrupt = null;
+    }
   }
 
   #announce(waiter: Waiter): void {
