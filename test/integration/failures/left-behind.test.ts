@@ -7,16 +7,24 @@ import { itLeavesNothingBehind, useDatabase } from '../../support/database.js';
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
 
-async function leave(): Promise<void> {
+/** Waits in the queue until told to leave; then its client is closed, too. */
+async function visitor(): Promise<{ leave(): Promise<void> }> {
   const { locks } = await database.connected();
-  await expect(locks.lock({ ...PAIR, timeoutMS: 100 })).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' });
-  await locks.close();
+  const controller = new AbortController();
+  const ending = expect(locks.lock({ ...PAIR, signal: controller.signal })).rejects.toBe('gone');
+  await database.untilWaiting(PAIR, 1);
+  const leave = async (): Promise<void> => {
+    controller.abort('gone');
+    await ending;
+    await locks.close();
+  };
+  return { leave };
 }
 
 describe('INV-08: the first caller that came during a hold, and left with its client', () => {
   it('is not granted the lock by the release', async () => {
     const holder = await (await database.connected()).locks.lock(PAIR);
-    await leave();
+    await (await visitor()).leave();
     expect(await holder.unlock()).toBe(true);
     expect(await database.stored(PAIR)).toMatchObject({ grant: null });
   });
@@ -24,11 +32,10 @@ describe('INV-08: the first caller that came during a hold, and left with its cl
   it('takes nothing from the one who came behind it', async () => {
     const holder = await (await database.connected()).locks.lock(PAIR);
     const waiter = await database.connected();
-    const leaving = leave();
-    await database.untilWaiting(PAIR, 1);
+    const first = await visitor();
     const waiting = waiter.locks.lock(PAIR);
     await database.untilWaiting(PAIR, 2);
-    await leaving;
+    await first.leave();
     expect(await holder.unlock()).toBe(true);
     const next = await waiting;
     expect(next.fencingToken).toBe(holder.fencingToken + 1);
