@@ -57,7 +57,9 @@ export class TicketDeleter {
   leave(session: Session, key: string, numbers: readonly number[]): Promise<void> {
     const done = this.delete(session, numbers);
     const left = this.#batch?.left;
-    left?.set(key, [...(left.get(key) ?? []), ...numbers]);
+    const some = left?.get(key);
+    if (some === undefined) left?.set(key, [...numbers]);
+    else some.push(...numbers);
     return done;
   }
 
