@@ -72,6 +72,8 @@ export class Link {
   readonly #disturb: () => void;
   readonly #pasts = new Map<Outage, Snapshot>();
   sentCount = 0;
+  /** Nothing gets lost any more. */
+  calm = false;
 
   constructor(given: {
     world: World;
@@ -99,6 +101,10 @@ export class Link {
     return this.#outages.find(({ fromMS, toMS }) => fromMS <= nowMS && nowMS < toMS) ?? null;
   }
 
+  #loses(rate: number): boolean {
+    return !this.calm && this.#chance.hit(rate);
+  }
+
   delayMS(): number {
     const { delayMS, slowRate, slowMS } = this.#settings;
     return this.#chance.between(...(this.#chance.hit(slowRate) ? slowMS : delayMS));
@@ -120,7 +126,7 @@ export class Link {
         });
       }
       if (outage?.kind === 'refuse') return fail(this.#errors.unavailable());
-      if (outage?.kind === 'drop' || this.#chance.hit(loseRequestRate)) return fail(this.#errors.outcomeUnknown());
+      if (outage?.kind === 'drop' || this.#loses(loseRequestRate)) return fail(this.#errors.outcomeUnknown());
       const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
       if (outage?.kind === 'hold') this.#disturb();
       this.#world.at(arrivesAt, () => {
@@ -162,7 +168,7 @@ export class Link {
     const { loseReplyRate } = this.#settings;
     const outage = this.outage;
     const uncommitted = outage?.kind === 'stale' && command.kind === 'write';
-    const lost = uncommitted || outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#chance.hit(loseReplyRate);
+    const lost = uncommitted || outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#loses(loseReplyRate);
     if (outcome.kind === 'interrupted' || lost) {
       this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
       return;

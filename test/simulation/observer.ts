@@ -373,7 +373,10 @@ export class Observer {
 
   #arrived(id: string): void {
     for (const call of this.calls) {
-      if (call.arrival?.id === id && call.arrivedAt === null) call.arrivedAt = this.#world.nowMS;
+      if (call.arrival?.id !== id || call.arrivedAt !== null) continue;
+      call.arrivedAt = this.#world.nowMS;
+      const session = this.#set.committed.get(sessionId(call.arrival.session));
+      if (session?.kind !== 'session' || session.state === 'dead') this.#loseSession(call);
     }
   }
 

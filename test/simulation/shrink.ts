@@ -9,7 +9,7 @@ import { type RunSettings, runScenario } from './simulation.js';
 
 /** How many runs shrinking may take: it is for people, and they wait. */
 const RUNS_MAX = 400;
-const TRACE_LINES = 60;
+const TRACE_LINES = Number(process.env.SIMULATION_TRACE_LINES ?? 60);
 
 /** The smallest scenario found that breaks the same invariant. */
 export async function shrink(scenario: Scenario, settings: RunSettings = {}): Promise<Scenario> {

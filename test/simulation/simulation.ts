@@ -105,6 +105,7 @@ class Run {
     await this.#runUntil(lastPlannedMS);
     await this.#runUntil(lastPlannedMS + PATIENCE_MS, () => this.#settled);
     if (this.observer.violation !== null) return;
+    for (const { link } of this.#members) link.calm = true;
     await this.#runUntil(this.#world.nowMS + this.#restMS());
     if (this.observer.violation === null) this.#checkEnd();
   }
@@ -127,7 +128,7 @@ class Run {
   /** One lease, and what it takes to notice that nothing is needed any more. */
   #restMS(): number {
     const leases = this.#scenario.processes.map(({ options }) => options.leaseDurationMS);
-    return 3 * Math.max(...leases) + 10_000 + (this.#scenario.processes.some(losesMessages) ? SILENT_PEER_MS : 0);
+    return 3 * Math.max(...leases) + 10_000 + (losesMessages(this.#scenario) ? SILENT_PEER_MS : 0);
   }
 
   #everyNowAndThen(): void {
@@ -345,8 +346,10 @@ class Run {
     const session = this.observer.sessions.get(process);
     const id = `session:${session}`;
     if (!this.#set.applied.has(id)) return;
-    // Whoever meets an absent session waits a lease of its own: the deleted document told how long its holder's is.
-    if (plan.options.leaseDurationMS > this.#shortestLeaseMS) this.observer.uncover(session ?? '');
+    // Whoever meets an absent session waits a lease of its own, by one server's clock: that the holder's is longer was
+    // told by the document, and a clock that steps is allowed for only where a session has one.
+    const steps = this.#scenario.faults.some(({ kind }) => kind === 'clock');
+    if (steps || plan.options.leaseDurationMS > this.#shortestLeaseMS) this.observer.uncover(session ?? '');
     this.#set.write(id, null, { process: 'operator', command: 'OPERATOR' });
   }
 
@@ -379,9 +382,9 @@ class Run {
   #isOver(named: string): boolean {
     const [session = ''] = named.split('/');
     const doc = this.#set.committed.get(`session:${session}`);
-    if (doc?.kind !== 'session') return false;
-    const lapsed = doc.until + doc.leaseMS < this.#set.wallMS;
-    return doc.state === 'dead' || (lapsed && this.observer.isClosed(session));
+    const closed = this.observer.isClosed(session);
+    if (doc?.kind !== 'session') return closed;
+    return doc.state === 'dead' || (closed && doc.until + doc.leaseMS < this.#set.wallMS);
   }
 
   #traceOplog(lines: string[]): void {
@@ -411,8 +414,9 @@ function describe(event: EventPayload): string {
   return JSON.stringify({ ...rest, ...(error !== undefined && { error: String(error) }) });
 }
 
-function losesMessages({ link, outages }: ProcessPlan): boolean {
-  return link.loseReplyRate + link.loseRequestRate > 0 || outages.length > 0;
+function losesMessages({ processes, faults }: Scenario): boolean {
+  if (faults.some(({ kind }) => kind === 'election')) return true;
+  return processes.some(({ link, outages }) => link.loseReplyRate + link.loseRequestRate > 0 || outages.length > 0);
 }
 
 function countDown(aborts: Member['aborts'], when: 'before' | 'after'): void {
