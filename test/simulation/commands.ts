@@ -5,14 +5,7 @@
  */
 import type { NotedArrivals, QueueRequest, ReapRequest, SessionDraft, StandingGrant } from '#core/ports.js';
 import { DOCUMENT_VERSION, type LockState, type SessionState, type TicketState } from '#core/protocol/documents.js';
-import {
-  callersCount,
-  formatGrant,
-  formatTicket,
-  lastToken,
-  parseGrant,
-  type TicketRef,
-} from '#core/protocol/grant.js';
+import { callersCount, formatGrant, formatTicket, parseGrant, type TicketRef } from '#core/protocol/grant.js';
 import { arrivalNumber } from '#core/protocol/transitions.js';
 import type {
   Author,
@@ -375,12 +368,6 @@ export class Commands {
 /** Sessions have a collection of their own. */
 export function sessionId(session: string): string {
   return `session:${session}`;
-}
-
-/** The last token of a stored grant; 0 where there is none. */
-export function lastTokenOf(grant: string | null): number {
-  const parsed = grant === null ? null : parseGrant(grant);
-  return parsed === null ? 0 : lastToken(parsed);
 }
 
 function lockState({ id: key, grant, fence, arrivals, firstArrival, born }: LockDoc): LockState {

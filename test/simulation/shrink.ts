@@ -12,7 +12,7 @@ const RUNS_MAX = 400;
 const TRACE_LINES = Number(process.env.SIMULATION_TRACE_LINES ?? 60);
 
 /** The smallest scenario found that breaks the same invariant. */
-export async function shrink(scenario: Scenario, settings: RunSettings = {}): Promise<Scenario> {
+async function shrink(scenario: Scenario, settings: RunSettings = {}): Promise<Scenario> {
   const invariant = (await runScenario(scenario, settings)).violation?.invariant;
   if (invariant === undefined) return scenario;
   let runsLeft = RUNS_MAX;

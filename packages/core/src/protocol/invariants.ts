@@ -106,7 +106,7 @@ export interface ProgressTimes {
  * INV-05: how long a lock with a live waiter may stand still. A dead holder is known by its lease and the clock skew, or
  * by beats that stand still: by whichever comes first.
  */
-export function progressBoundMS(cause: StallCause, times: ProgressTimes): number {
+function progressBoundMS(cause: StallCause, times: ProgressTimes): number {
   const { leaseMS, clockSkewMS, lookIntervalMS, slackMS } = times;
   if (cause === 'missed') return lookIntervalMS + slackMS;
   return leaseMS + Math.min(clockSkewMS, lookIntervalMS) + lookIntervalMS + slackMS;
@@ -165,16 +165,6 @@ export function honestOutcome(
 ): string | null {
   if (ended.code !== 'LOCK_OUTCOME_UNKNOWN' || ended.sessionLost) return null;
   return `${call.name} ends with ${ended.code} although its session lives`;
-}
-
-/** INV-10: what a handoff costs does not grow with the number of those who wait. */
-export function flatCost(
-  few: { commands: number; handoffs: number },
-  many: { commands: number; handoffs: number },
-): string | null {
-  const before = few.commands / few.handoffs;
-  const after = many.commands / many.handoffs;
-  return after <= before + 1 ? null : `${after} commands a handoff with many waiters, ${before} with few`;
 }
 
 /** INV-11: what has a limit stays within it. */
