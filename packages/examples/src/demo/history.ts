@@ -36,7 +36,7 @@ export interface CallRecord {
 }
 
 /** A record of a call that was granted. */
-export type HoldRecord = CallRecord & { readonly grantedAt: number; readonly token: number };
+export type HoldRecord<R extends CallRecord = CallRecord> = R & { readonly grantedAt: number; readonly token: number };
 
 /** Two calls that should not stand to each other as they do. */
 export interface Finding {
@@ -70,13 +70,13 @@ export function checkHistory(records: readonly CallRecord[]): HistoryVerdict {
 }
 
 /** Whether the call was granted. */
-export function isHold(record: CallRecord): record is HoldRecord {
+export function isHold<R extends CallRecord>(record: R): record is HoldRecord<R> {
   return record.grantedAt !== undefined && record.token !== undefined;
 }
 
 /** The holds among these that somebody could rely on, as they followed one another. */
-export function holdsInOrder(records: readonly CallRecord[]): HoldRecord[] {
-  const relied = records.filter(isHold).filter((hold) => hold.grantedAt <= heldUntil(hold));
+export function holdsInOrder<R extends CallRecord>(records: readonly R[]): HoldRecord<R>[] {
+  const relied = records.filter(isHold<R>).filter((hold) => hold.grantedAt <= heldUntil(hold));
   return relied.sort((a, b) => a.grantedAt - b.grantedAt);
 }
 
