@@ -1,0 +1,367 @@
+/**
+ * Judges a recorded run: the eight points of what a history must show. One holder, rising tokens and the order of arrival
+ * are judged by `checkHistory`, which the demo uses too; the rest is judged here, of the same records. Pure.
+ *
+ * What was done to the run excuses only what the guarantees themselves except: a deletion by hand ends the protection of
+ * the holds that stood, and the places in the queue; a dead process may keep the others waiting for the bound of INV-05.
+ */
+import {
+  byKey,
+  type CallRecord,
+  checkHistory,
+  type HoldRecord,
+  heldUntil,
+  holdsInOrder,
+  isHold,
+  type Finding as Pair,
+  waitedUntil,
+} from '../../../packages/examples/src/demo/history.js';
+import type { Guarded } from './child/guarded.js';
+import type { Disturbance } from './disturbances.js';
+import type { Entry } from './facts.js';
+import { type Call, fold, type Write } from './history.js';
+import type { StoredChange } from './observer.js';
+import { PATROL_MS, RECOVERY_BOUND_MS, SLACK_MS } from './settings.js';
+
+/** The points, by what is wrong. */
+export type FindingKind =
+  | 'two valid holders'
+  | 'told too late'
+  | 'token not higher'
+  | 'write out of token order'
+  | 'overtaken'
+  | 'free while somebody waits'
+  | 'left behind'
+  | 'not settled once'
+  | 'lost without a reason'
+  | 'effect lost'
+  | 'trouble';
+
+export interface Finding {
+  readonly kind: FindingKind;
+  readonly what: string;
+  /** The callers it is about, and the instants between which it happened: what an excerpt of the history shows. */
+  readonly callers: readonly string[];
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A run, with everything that is known of it. */
+export interface Run {
+  readonly entries: readonly Entry[];
+  readonly disturbances: readonly Disturbance[];
+  readonly stored: readonly StoredChange[];
+  /** Whether `stored` has everything. */
+  readonly storedComplete: boolean;
+  /** The guarded documents in the end. */
+  readonly guarded: readonly Guarded[];
+  readonly keepsElements: boolean;
+  /** What was found in the database after the end. */
+  readonly leftovers: readonly string[];
+  /** By how much the servers' clocks were more wrong than the locks were told: overlaps are then not promised against. */
+  readonly clockExcessMS: number;
+}
+
+export interface Verdict {
+  readonly findings: readonly Finding[];
+  readonly callsCount: number;
+  readonly grantsCount: number;
+  /** Calls that found somebody waiting whom they could have overtaken. */
+  readonly comparedCount: number;
+  readonly writesCount: number;
+  readonly lostCount: number;
+  /** Overlaps of holds that are not promised against, because the clocks were too wrong. */
+  readonly exemptOverlapsCount: number;
+  /** The longest time in which a lock was free although somebody waited, from the last disturbance on. */
+  readonly worstFreeMS: { readonly calm: number; readonly disturbed: number };
+}
+
+export function judge(run: Run): Verdict {
+  const { calls, writes } = fold(run.entries);
+  const records = calls.map((call) => beforeDeletions(call, run.disturbances));
+  const { overlaps, inversions, tokenFaults, grantsCount, comparedCount } = checkHistory(records);
+  const promised = run.clockExcessMS === 0;
+  const free = freeSpans(records, run);
+  return {
+    findings: [
+      ...(promised ? overlaps.map((pair) => pairFinding('two valid holders', pair)) : []),
+      ...(promised ? toldTooLate(records) : []),
+      ...tokenFaults.map((pair) => pairFinding('token not higher', pair)),
+      ...storedOrder(run),
+      ...(run.storedComplete ? unstoredGrants(calls, run.stored) : []),
+      ...inversions.map((pair) => pairFinding('overtaken', pair)),
+      ...free.filter(isTooLong).map(freeFinding),
+      ...run.leftovers.map((what) => finding('left behind', what)),
+      ...settlements(calls),
+      ...eventFaults(run.entries, calls),
+      ...(promised ? unreasonableLosses(run) : []),
+      ...effects(writes, run),
+      ...troubles(run.entries),
+    ],
+    callsCount: calls.length,
+    grantsCount,
+    comparedCount,
+    writesCount: writes.filter(({ outcome }) => outcome === 'wrote').length,
+    lostCount: calls.filter(({ lostCount }) => lostCount > 0).length,
+    exemptOverlapsCount: promised ? 0 : overlaps.length,
+    worstFreeMS: { calm: worst(free, false), disturbed: worst(free, true) },
+  };
+}
+
+function finding(kind: FindingKind, what: string, about: Partial<Finding> = {}): Finding {
+  return { kind, what, callers: [], from: 0, to: 0, ...about };
+}
+
+function pairFinding(kind: FindingKind, { first, second }: Pair): Finding {
+  const instants = [first, second].flatMap(({ calledAt, grantedAt = calledAt }) => [calledAt, grantedAt]);
+  return {
+    kind,
+    what: `${first.caller} (${describe(first)}) and ${second.caller} (${describe(second)})`,
+    callers: [first.caller, second.caller],
+    from: Math.min(...instants),
+    to: Math.max(...instants),
+  };
+}
+
+function describe({ token, outcome }: CallRecord): string {
+  return token === undefined ? outcome : `token ${token}, ${outcome}`;
+}
+
+// --- 1, 2, 4: what deletions by hand take away ------------------------------------------------------------------------
+
+/** For how long after a deletion waiters may not have read the queue again. */
+const UNREAD_MS = PATROL_MS + SLACK_MS;
+
+function beforeDeletions(call: Call, disturbances: readonly Disturbance[]): Call {
+  let record = call;
+  for (const { deletes, from, to } of disturbances) {
+    if (!deletes) continue;
+    const { grantedAt, arrivedAt } = record;
+    if (grantedAt !== undefined && grantedAt <= (to ?? Infinity))
+      record = {
+        ...record,
+        deadlineAt: Math.min(record.deadlineAt ?? Infinity, from),
+        unprotectedAt: Math.min(record.unprotectedAt ?? Infinity, from),
+      };
+    const around = arrivedAt !== undefined && arrivedAt < (to ?? Infinity) + UNREAD_MS && waitedUntil(record) > from;
+    if (around) {
+      const { arrivedAt: _, ...without } = record;
+      record = without;
+    }
+  }
+  return record;
+}
+
+/** INV-06: a process that ran has told its caller before another was granted. */
+const STALL_MAX_MS = 150;
+
+function toldTooLate(calls: readonly Call[]): Finding[] {
+  return byKey(calls).flatMap((of) => {
+    const holds = of.filter(isHold<Call>).sort((a, b) => a.token - b.token);
+    return holds.flatMap((hold, index) => {
+      const next = holds[index + 1];
+      const { lostAt, releasedAt = Infinity, unprotectedAt = Infinity, stalledMS = 0, outcome } = hold;
+      if (next === undefined || lostAt === undefined || outcome === 'killed' || stalledMS > STALL_MAX_MS) return [];
+      const late = Math.min(lostAt, releasedAt, unprotectedAt) > next.grantedAt;
+      return late ? [pairFinding('told too late', { first: hold, second: next })] : [];
+    });
+  });
+}
+
+// --- 2, 3: what the majority has ---------------------------------------------------------------------------------------
+
+interface StoredGrant {
+  readonly session: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+function parseStored(value: string): StoredGrant {
+  const [session = '', first = '', tickets = ''] = value.split('/');
+  const callers = tickets.split(',').map((ticket) => Number(ticket.split(':')[1] ?? 1));
+  return { session, first: Number(first), last: Number(first) + callers.reduce((sum, count) => sum + count, 0) - 1 };
+}
+
+/** Tokens of grants rise in the order of the majority, whoever was told of them; so do those of the guarded writes. */
+function storedOrder({ stored }: Run): Finding[] {
+  const last = new Map<string, number>();
+  return stored.flatMap(({ kind, key, value }) => {
+    const before = last.get(`${kind} ${key}`) ?? 0;
+    const { first, last: after } =
+      kind === 'grant' ? parseStored(value) : { first: Number(value), last: Number(value) };
+    last.set(`${kind} ${key}`, after);
+    if (first > before) return [];
+    return [
+      kind === 'grant'
+        ? finding('token not higher', `stored grant ${value} of ${key} after token ${before}`)
+        : finding('write out of token order', `write with token ${value} on ${key} after one with ${before}`),
+    ];
+  });
+}
+
+/** Whoever was granted a lock has a grant that the majority has. */
+function unstoredGrants(calls: readonly Call[], stored: readonly StoredChange[]): Finding[] {
+  const grants = new Map<string, StoredGrant[]>();
+  for (const { kind, key, value } of stored)
+    if (kind === 'grant') {
+      const of = grants.get(key) ?? [];
+      of.push(parseStored(value));
+      grants.set(key, of);
+    }
+  return calls.filter(isHold<Call>).flatMap((call) => {
+    const known = (grants.get(call.key) ?? []).some(
+      ({ session, first, last }) => session === call.session && first <= call.token && call.token <= last,
+    );
+    if (known) return [];
+    return [ofCall('two valid holders', 'was granted what no majority has', call)];
+  });
+}
+
+function ofCall(kind: FindingKind, what: string, call: Call): Finding {
+  const { caller, calledAt } = call;
+  const to = call.grantedAt ?? call.leftAt ?? calledAt;
+  return finding(kind, `${caller} (${describe(call)}) ${what}`, { callers: [caller], from: calledAt, to });
+}
+
+// --- 5: free while somebody waits --------------------------------------------------------------------------------------
+
+interface FreeSpan {
+  readonly key: string;
+  /** From the last disturbance on, or from when it was free. */
+  readonly from: number;
+  readonly to: number;
+  readonly witness: string;
+  readonly next: string;
+  readonly disturbed: boolean;
+  readonly boundMS: number;
+}
+
+function freeSpans(records: readonly Call[], run: Run): FreeSpan[] {
+  return byKey(records).flatMap((of) => {
+    const holds = holdsInOrder(of);
+    const waiters = of.filter((record) => record.arrivedAt !== undefined);
+    let freeAt = Infinity;
+    return holds.flatMap((next) => {
+      const from = freeAt;
+      freeAt = Math.max(freeAt === Infinity ? 0 : freeAt, heldUntil(next));
+      return next.grantedAt - from > IMMEDIATE_MS ? spansOf({ from, next, waiters }, run) : [];
+    });
+  });
+}
+
+/** Below this nobody looks closer: every handoff takes some milliseconds. */
+const IMMEDIATE_MS = 50;
+
+function spansOf(
+  { from: freeAt, next, waiters }: { from: number; next: HoldRecord<Call>; waiters: readonly Call[] },
+  { disturbances, clockExcessMS }: Run,
+): FreeSpan[] {
+  const to = next.grantedAt;
+  const near = disturbances.filter((each) => each.from < to && (each.to ?? Infinity) > freeAt - RECOVERY_BOUND_MS);
+  const instants = near.flatMap((each) => [each.from, each.to ?? each.from]).filter((at) => at > freeAt && at < to);
+  const from = Math.max(freeAt, ...instants);
+  const lame = new Set(near.filter((each) => (each.to ?? Infinity) > from).flatMap(({ processes }) => processes));
+  const lasting = near.some((each) => each.processes.length === 0 && (each.to ?? Infinity) > from);
+  const witness = waiters.find(
+    (each) => (each.arrivedAt ?? Infinity) < from && waitedUntil(each) >= to && !lame.has(each.process),
+  );
+  if (witness === undefined || lasting) return [];
+  const disturbed = near.length > 0;
+  const boundMS = (disturbed ? RECOVERY_BOUND_MS + clockExcessMS : PATROL_MS) + SLACK_MS;
+  return [{ key: next.key, from, to, witness: witness.caller, next: next.caller, disturbed, boundMS }];
+}
+
+function isTooLong({ from, to, boundMS }: FreeSpan): boolean {
+  return to - from > boundMS;
+}
+
+function freeFinding({ key, from, to, witness, next, boundMS }: FreeSpan): Finding {
+  const what = `${key} was free for ${Math.round(to - from)} ms (bound ${Math.round(boundMS)}) while ${witness} waited, until ${next} had it`;
+  return finding('free while somebody waits', what, { callers: [witness, next], from, to });
+}
+
+function worst(spans: readonly FreeSpan[], disturbed: boolean): number {
+  const durations = spans.filter((span) => span.disturbed === disturbed).map(({ from, to }) => to - from);
+  return Math.round(Math.max(0, ...durations));
+}
+
+// --- 7: settled once, lost once ----------------------------------------------------------------------------------------
+
+function settlements(calls: readonly Call[]): Finding[] {
+  return calls.flatMap((call) => {
+    const wanted = call.outcome === 'killed' ? call.settledCount <= 1 : call.settledCount === 1;
+    if (!wanted) return [ofCall('not settled once', `settled ${call.settledCount} times`, call)];
+    if (call.lostCount > 1) return [ofCall('not settled once', `was told lost ${call.lostCount} times`, call)];
+    return [];
+  });
+}
+
+/** The events say the same as the promises: one grant for each, and one end at most. */
+function eventFaults(entries: readonly Entry[], calls: readonly Call[]): Finding[] {
+  const counts = new Map<string, { granted: number; ended: number }>();
+  for (const entry of entries) {
+    if (entry.kind !== 'event') continue;
+    const name = `${entry.key} ${entry.token}`;
+    const count = counts.get(name) ?? { granted: 0, ended: 0 };
+    count[entry.name === 'granted' ? 'granted' : 'ended'] += 1;
+    counts.set(name, count);
+  }
+  if (counts.size === 0) return [];
+  return calls.filter(isHold<Call>).flatMap((call) => {
+    const { granted, ended } = counts.get(`${call.key} ${call.token}`) ?? { granted: 0, ended: 0 };
+    if (granted === 1 && ended <= 1) return [];
+    return [ofCall('not settled once', `has ${granted} events of its grant and ${ended} of its end`, call)];
+  });
+}
+
+/** Nobody loses a session for nothing: a fault, an outage or a process that did not run must be near. */
+function unreasonableLosses({ entries, disturbances }: Run): Finding[] {
+  return entries.flatMap((entry) => {
+    if (entry.kind !== 'session lost' || entry.stalledMS > STALL_MAX_MS) return [];
+    const { at, process, session, why = '' } = entry;
+    const near = disturbances.some(
+      ({ from, to, processes }) =>
+        from < at &&
+        (to ?? Infinity) > at - 2 * RECOVERY_BOUND_MS &&
+        (processes.length === 0 || processes.includes(process)),
+    );
+    const what = `session ${session} of ${process}: ${why}`;
+    return near ? [] : [finding('lost without a reason', what, { from: at - RECOVERY_BOUND_MS, to: at })];
+  });
+}
+
+// --- 8: effects --------------------------------------------------------------------------------------------------------
+
+function effects(writes: readonly Write[], { guarded, keepsElements }: Run): Finding[] {
+  return guarded.flatMap(({ _id: key, count, elements }) => {
+    const of = writes.filter((write) => write.key === key);
+    const acknowledged = of.filter(({ outcome }) => outcome === 'wrote');
+    const unknown = of.filter(({ outcome }) => outcome === 'writing' || outcome === 'write unknown');
+    const kept = new Set(elements);
+    const missing = keepsElements ? acknowledged.filter(({ element }) => !kept.has(element)) : [];
+    const fits = count >= acknowledged.length && count <= acknowledged.length + unknown.length;
+    return [
+      ...missing.map(({ caller, token, element }) =>
+        finding('effect lost', `${element} of token ${token} was acknowledged on ${key} and is not there`, {
+          callers: [caller],
+        }),
+      ),
+      ...(fits
+        ? []
+        : [
+            finding(
+              'effect lost',
+              `${key} counts ${count} writes; ${acknowledged.length} were acknowledged, ${unknown.length} may be`,
+            ),
+          ]),
+    ];
+  });
+}
+
+function troubles(entries: readonly Entry[]): Finding[] {
+  return entries.flatMap((entry) =>
+    entry.kind === 'trouble'
+      ? [finding('trouble', `${entry.process}: ${entry.message}`, { from: entry.at, to: entry.at })]
+      : [],
+  );
+}

@@ -1,0 +1,63 @@
+/**
+ * Locks that are broken on purpose: each of them breaks one promise, and the checker must find it. They are made of the
+ * real client by a hand on its ports, but for the one that asks no server at all. `main.ts` of the suite runs them with
+ * `--self-check`; nothing else uses them.
+ */
+import type { LockClient } from 'mongo-distributed-locks';
+import type { Ports } from '#core/client.js';
+import { formatGrant, parseGrant } from '#core/protocol/grant.js';
+import type { VariantName } from '../facts.js';
+import { overriding } from './watched-ports.js';
+
+/** What the callers of a process use of a client. */
+export type Locks = Pick<LockClient, 'connect' | 'lock' | 'tryLock' | 'close'>;
+
+const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
+  'last come, first served': (ports) => {
+    const { store } = ports;
+    const readQueue: typeof store.readQueue = async (request) => {
+      const view = await store.readQueue(request);
+      return { ...view, head: [...view.head].reverse() };
+    };
+    return { ...ports, store: overriding(store, { readQueue }) };
+  },
+  'never deletes tickets': (ports) => {
+    const deleteTickets = async (): Promise<void> => {};
+    return { ...ports, store: overriding(ports.store, { deleteTickets }) };
+  },
+  'same token again': (ports) => {
+    const { store } = ports;
+    const handoff: typeof store.handoff = (request) => {
+      const next = parseGrant(request.next);
+      const grant = parseGrant(request.grant);
+      if (next === null || grant === null) return store.handoff(request);
+      return store.handoff({ ...request, next: formatGrant({ ...next, firstToken: grant.firstToken }) });
+    };
+    return { ...ports, store: overriding(store, { handoff }) };
+  },
+  'deaf and blind': ({ store, feed }) => ({
+    store: overriding(store, {
+      readGrantsOf: async () => [],
+      readAwaited: async () => ({ locks: new Map(), unreadable: [], tickets: new Set() }),
+    }),
+    feed: {
+      open: ({ session, listener }) => feed.open({ session, listener: overriding(listener, { onFact: () => {} }) }),
+    },
+  }),
+};
+
+/** The ports of a variant; those of the real lock as they are. */
+export function breakPorts(variant: VariantName, ports: Ports): Ports {
+  return BROKEN_PORTS[variant]?.(ports) ?? ports;
+}
+
+/** Grants everything at once, with tokens of its own. */
+export function lockWithoutServer(): Locks {
+  let token = Date.now() * 1_000;
+  const grant = (): object => {
+    token += 1;
+    return { fencingToken: token, held: true, signal: new AbortController().signal, unlock: async () => true };
+  };
+  const lock = async (): Promise<never> => grant() as never;
+  return { connect: async () => {}, close: async () => {}, lock, tryLock: lock };
+}

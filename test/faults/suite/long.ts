@@ -1,0 +1,76 @@
+/**
+ * The long runs: so many repeats, each of two minutes, round the rows of the long table. They may be interrupted at any
+ * time: what is done is kept in the user's cache, outside of the checkout, and the next start goes on from there, as long as
+ * the library's sources are the same. Called by `main.ts`.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { failureOf, lineOf, type Summarised, summaryOf } from './report.js';
+import { type RunSettings, run } from './run.js';
+import type { Row } from './table.js';
+
+export interface LongSettings extends Omit<RunSettings, 'row' | 'seed'> {
+  readonly rows: readonly Row[];
+  readonly repeatsCount: number;
+  /** Of the first; the others follow from it. */
+  readonly seed: number;
+  /** Forget what was done before. */
+  readonly fresh: boolean;
+}
+
+interface State {
+  /** What was tested: the git hash of the library's sources. */
+  readonly sources: string;
+  readonly seed: number;
+  readonly done: Summarised[];
+}
+
+/** Runs what is not done yet. Resolves with everything that is. */
+export async function runLong(settings: LongSettings, print: (line: string) => void): Promise<readonly Summarised[]> {
+  const { rows, repeatsCount, fresh } = settings;
+  const file = join(await stateFolder(), 'long.json');
+  if (fresh) await rm(file, { force: true });
+  const state = await load(file, settings.seed);
+  if (state.done.length > 0) print(`${state.done.length} of ${repeatsCount} repeats were done before`);
+  while (state.done.length < repeatsCount) {
+    const index = state.done.length;
+    const row = rows[index % rows.length] as Row;
+    const result = await run({ ...settings, row, seed: state.seed + index });
+    print(`${index + 1} of ${repeatsCount}: ${lineOf(result)}`);
+    for (const line of failureOf(result)) print(line);
+    state.done.push(summaryOf(result));
+    await writeFile(file, JSON.stringify(state));
+  }
+  return state.done;
+}
+
+async function load(file: string, seed: number): Promise<State> {
+  const sources = await sourcesHash();
+  const known = await readFile(file, 'utf8').then(
+    (text): State => JSON.parse(text),
+    () => null,
+  );
+  return known?.sources === sources ? known : { sources, seed, done: [] };
+}
+
+/** What git calls the sources of the library, as they are in the checkout. */
+export async function sourcesHash(): Promise<string> {
+  const git = (...args: string[]): Promise<string> =>
+    promisify(execFile)('git', args).then(
+      ({ stdout }) => stdout.trim(),
+      () => 'unknown',
+    );
+  const changed = await git('status', '--porcelain', '--', 'packages/core/src');
+  return `${await git('rev-parse', 'HEAD:packages/core/src')}${changed === '' ? '' : ' with changes'}`;
+}
+
+async function stateFolder(): Promise<string> {
+  const own = process.env.MONGO_DISTRIBUTED_LOCKS_CACHE;
+  const cache = own || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mongo-distributed-locks');
+  const folder = join(cache, 'fault-suite');
+  await mkdir(folder, { recursive: true });
+  return folder;
+}

@@ -1,0 +1,65 @@
+/**
+ * The checker, tried: locks that are broken on purpose, each under a short run, and what must be found of each; and the
+ * real one under the same run, of which nothing may be. A checker that finds nothing here finds nothing anywhere. `main.ts`
+ * runs all of them; the short test runs one.
+ */
+import type { FindingKind } from './checker.js';
+import type { VariantName, WorkloadSettings } from './facts.js';
+import { PAUSES } from './faults/process-faults.js';
+import type { RunSettings } from './run.js';
+import { run } from './run.js';
+import type { Row } from './table.js';
+import { WORKLOADS } from './workloads.js';
+
+export interface Broken {
+  /** What is wrong with the lock. */
+  readonly what: string;
+  readonly variant: VariantName;
+  readonly row: Row;
+  /** What must be found, among others; nothing where nothing may be. */
+  readonly finds: readonly FindingKind[];
+}
+
+function broken(
+  variant: VariantName,
+  finds: readonly FindingKind[],
+  { workload = WORKLOADS.burst, durationMS = 3_000, ...row }: Partial<Row> = {},
+): Broken {
+  const name = `broken: ${variant}`;
+  const common = {
+    faults: [],
+    processesCount: 3,
+    sparedCount: 0,
+    calmMS: [100, 500] as const,
+    clockExcessMS: 0,
+    each: false,
+  };
+  return { what: variant, variant, finds, row: { ...common, name, workload, durationMS, ...row } };
+}
+
+/** Nobody refuses the late write of a holder that was suspended: the lock is right, and its use is wrong. */
+const UNFENCED: WorkloadSettings = { ...WORKLOADS.lockSetUnfenced, ids: ['a'] };
+
+export const BROKEN: readonly [Broken, ...Broken[]] = [
+  broken('real', []),
+  broken('ignores the server', ['two valid holders', 'token not higher']),
+  broken('last come, first served', ['overtaken']),
+  broken('never deletes tickets', ['left behind']),
+  broken('same token again', ['token not higher']),
+  broken('deaf and blind', ['not settled once']),
+  {
+    ...broken('real', ['effect lost'], { workload: UNFENCED, faults: PAUSES.slice(0, 1), durationMS: 25_000 }),
+    what: 'the lock is right, but nothing guards against a late write',
+  },
+];
+
+/** Whether everything was found that must be, and what was. */
+export async function findsWhatIsBroken(
+  { variant, row, finds }: Broken,
+  settings: Omit<RunSettings, 'row' | 'variant'>,
+): Promise<{ readonly passed: boolean; readonly found: ReadonlySet<FindingKind> }> {
+  const { verdict } = await run({ ...settings, row, variant });
+  const found = new Set(verdict.findings.map(({ kind }) => kind));
+  const passed = finds.length === 0 ? found.size === 0 : finds.every((kind) => found.has(kind));
+  return { passed, found };
+}

@@ -1,0 +1,82 @@
+/**
+ * The stage of a run: a replica set made with what its faults need, processes that are ready to work, and what watches
+ * them. Set up in one call and taken down in one, whatever happened in between; no process, folder or address stays.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Chance } from '../../simulation/chance.js';
+import { Cluster } from './cluster.js';
+import { Disturbances } from './disturbances.js';
+import type { VariantName, WorkloadSettings } from './facts.js';
+import type { Environment, Need, Scene } from './faults/fault.js';
+import { History } from './history.js';
+import { Observer, Probe, StoredChanges } from './observer.js';
+import { Processes } from './processes.js';
+
+export interface StageSettings {
+  readonly binary: string;
+  readonly environment: Environment;
+  readonly needs: ReadonlySet<Need>;
+  readonly workload: WorkloadSettings;
+  readonly processesCount: number;
+  readonly sparedCount?: number;
+  readonly seed: number;
+  readonly variant?: VariantName;
+}
+
+export interface Stage {
+  readonly scene: Scene;
+  readonly history: History;
+  readonly probe: Probe;
+  readonly stored: StoredChanges;
+}
+
+export const DB_NAME = 'fault_suite';
+const OPLOG_SMALL_MB = 1;
+
+/** Has the stage for as long as the work lasts. */
+export async function onStage<T>(settings: StageSettings, work: (stage: Stage) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'fault-suite-'));
+  const undo: (() => Promise<unknown>)[] = [
+    () => rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
+  ];
+  try {
+    return await work(await setUp(settings, folder, undo));
+  } finally {
+    for (const step of undo.reverse()) await step();
+  }
+}
+
+async function setUp(settings: StageSettings, folder: string, undo: (() => Promise<unknown>)[]): Promise<Stage> {
+  const { workload, seed, variant = 'real', needs, processesCount, sparedCount = 0 } = settings;
+  const history = new History();
+  const disturbances = new Disturbances();
+  const cluster = await startCluster(settings, folder);
+  undo.push(() => cluster.stop());
+  const observer = new Observer({ uri: cluster.uri, dbName: DB_NAME, ids: workload.ids, history });
+  undo.push(() => observer.close().catch(() => {}));
+  await observer.prepare();
+  const stored = new StoredChanges(observer.db);
+  await stored.start();
+  const probe = new Probe(observer.db, disturbances);
+  const bridged = needs.has('bridge');
+  const processes = new Processes({ cluster, history, seed, variant, bridged, dbName: DB_NAME, workload });
+  undo.push(() => processes.end());
+  const started = await processes.start(processesCount);
+  const spared = new Set(started.slice(0, sparedCount).map(({ name }) => name));
+  probe.start();
+  const scene = { cluster, processes, observer, disturbances, chance: Chance.named(seed, 'faults'), spared };
+  return { scene, history, probe, stored };
+}
+
+function startCluster({ binary, environment, needs }: StageSettings, folder: string): Promise<Cluster> {
+  const { clockLibrary: library } = environment;
+  return Cluster.start({
+    binary,
+    folder,
+    bridgedMembers: needs.has('bridged members'),
+    ...(needs.has('small oplog') && { oplogSizeMB: OPLOG_SMALL_MB }),
+    ...(needs.has('clocks') && library !== null && { clocks: { library, offsetsMS: [0, 0, 0] as const } }),
+  });
+}
