@@ -87,7 +87,9 @@ describe('the tests', () => {
   });
 
   test('are named *.own-server.test.ts exactly where they start servers of their own', () => {
-    const starters = [...files].filter(([name, text]) => isTest(name) && /\bstart(ReplicaSet|Standalone)\(|'\.\/suite\/run\.js'/.test(text));
+    const starters = [...files].filter(
+      ([name, text]) => isTest(name) && /\bstart(ReplicaSet|Standalone)\(|'\.\/suite\/run\.js'/.test(text),
+    );
     expect(starters.map(([name]) => name).filter((name) => !name.endsWith('.own-server.test.ts'))).toEqual([]);
     const named = [...files.keys()].filter((name) => name.endsWith('.own-server.test.ts'));
     expect(named.filter((name) => !starters.some(([starter]) => starter === name))).toEqual([]);
