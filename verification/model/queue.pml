@@ -1,0 +1,71 @@
+/*
+ * The queue of one lock: callers in processes that lock and unlock it, patrols that reap and rescue, and a world that
+ * crashes processes, ends their sessions, repeats commands late, and deletes documents. Every write that the server
+ * applies in one step, and every read it answers from one instant, is one step here; anything else may happen in between.
+ *
+ * What it is not: time. That a session is declared dead only after its own deadline is shown by lease.pml and taken for
+ * granted here. README.md says what else is abstracted. Called by run.mjs, once for each line of runs.mjs.
+ */
+#include "properties.pml"
+#include "state.pml"
+#include "rules.pml"
+#include "writes.pml"
+#include "process.pml"
+#include "patrol.pml"
+#include "faults.pml"
+
+/* Nothing can happen any more: everybody was served, and nothing is left but what belongs to the crashed. */
+#if !defined(LIVE) && !defined(ENDLESS)
+#define crashed(t) (p[processOf(owner(t))].session == CRASHED)
+active proctype rest() {
+end:
+  do
+#ifdef HOLDS_ON
+  :: d_step { timeout ->
+      x = 0;
+      do
+      :: x < length ->
+        must(TICKET_LEFT, c[0].call != HOLD || open(queue[x]) || queue[x] == p[processOf(0)].held);
+        x++
+      :: else -> break
+      od;
+      must(NEVER_LOST, c[0].call != HOLD || stands(processOf(0)));
+      x = 0
+    } -> break
+#else
+  :: d_step { timeout ->
+      x = 0;
+      do
+      :: x < N ->
+        must(NEVER_SERVED, !up(processOf(x)) || (c[x].call == IDLE && c[x].calls == ROUNDS));
+        x++
+      :: else -> break
+      od;
+      must(GRANT_LEFT, grant == 0 || crashed(grant));
+      x = 0;
+      do
+      :: x < length ->
+        must(TICKET_LEFT, crashed(queue[x]));
+        x++
+      :: else -> break
+      od;
+      x = 0
+    } -> break
+#endif
+  od
+}
+#endif
+
+/* Whoever waits, and whose process lives, is served in the end. */
+#ifdef LIVE
+#if defined(SHARED) && LIVE < 2
+#define ITS 0
+#elif defined(SHARED)
+#define ITS (LIVE - 1)
+#else
+#define ITS LIVE
+#endif
+#define called (c[LIVE].call == WAIT && p[ITS].session != CRASHED)
+#define served (c[LIVE].call != WAIT || p[ITS].session == CRASHED)
+ltl progress { [] (called -> <> served) }
+#endif
