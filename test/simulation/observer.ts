@@ -134,6 +134,8 @@ export interface Times {
   readonly heartbeatMS: number;
   readonly patrolIntervalMS: number;
   readonly slackMS: number;
+  /** Whether nothing goes wrong but what the operator does. */
+  readonly onlyTheOperator: boolean;
   /** Whether no fact is ever lost. */
   readonly streamIsGood: boolean;
 }
@@ -169,9 +171,13 @@ export class Observer {
 
   /** The stored tickets, and since when they are. */
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
+  readonly #lost = new Set<string>();
+  /** Since when tickets and grants are stored, and sessions dead or gone. */
+  readonly #writtenAt = new Map<string, number>();
+  readonly #overAt = new Map<string, number>();
   /** Stored grants whose document was deleted by hand. */
   readonly #deletedGrants = new Set<string>();
-  readonly #closings: { readonly process: SimProcess; readonly since: number; done: boolean }[] = [];
+  readonly #closings: { readonly process: SimProcess; doneAt: number }[] = [];
   /** Sessions whose document was deleted by hand, and with it how long they must be waited for. */
   readonly #uncovered = new Set<string>();
   /** The current session of each process, as its events say. */
@@ -221,7 +227,7 @@ export class Observer {
     this.#expect('INV-03', firstComeFirstServed(call, this.calls));
     call.end = 'granted';
     call.hold = record;
-    if ([...this.#deletedGrants].some((grant) => covers(grant, record))) record.deletedAt = this.#world.nowMS;
+    if ([...this.#deletedGrants].some((deleted) => coversOn(deleted, record))) record.deletedAt = this.#world.nowMS;
     record.uncovered = this.#uncovered.has(hold.session.id);
     this.holds.push(record);
     this.#openHolds.push(record);
@@ -264,6 +270,7 @@ export class Observer {
     const record = this.holds.find((other) => other.key === key && other.token === token);
     if (record === undefined) return;
     record.lostCount += 1;
+    this.#key(key).movedAt = this.#world.nowMS;
     this.#expect('history', record.lostCount === 1 ? null : `${record.name} is reported lost again`);
     const doc = this.#set.applied.get(key);
     const stands = doc?.kind === 'lock' && doc.grant !== null && covers(doc.grant, record);
@@ -280,23 +287,19 @@ export class Observer {
     this.sessions.set(process, session);
   }
 
-  sessionGone(process: SimProcess): void {
+  sessionGone(process: SimProcess, how: 'lost' | 'ended'): void {
+    if (how === 'lost') this.#lost.add(this.sessions.get(process) ?? '');
     this.sessions.delete(process);
     for (const call of this.calls) if (call.process === process && call.end === null) this.#loseSession(call);
   }
 
   /** A client is told to close; the result is called when it says that it has. */
   closing(process: SimProcess): () => void {
-    const closing = { process, since: this.#world.nowMS, done: false };
+    const closing = { process, doneAt: Number.POSITIVE_INFINITY };
     this.#closings.push(closing);
     return () => {
-      closing.done = true;
+      closing.doneAt = this.#world.nowMS;
     };
-  }
-
-  /** Whether the client of this session was closed. */
-  isClosed(session: string): boolean {
-    return this.#closings.some(({ process }) => session.startsWith(`${process.name}s`));
   }
 
   unhandled(reason: unknown): void {
@@ -310,11 +313,21 @@ export class Observer {
   // --- what the operator does -------------------------------------------------------------------------------------
 
   deletedByHand(key: string, grant: string | null): void {
-    if (grant !== null) this.#deletedGrants.add(grant);
+    if (grant !== null) this.#deletedGrants.add(`${key} ${grant}`);
     for (const record of this.holds)
       if (grant !== null && record.key === key && covers(grant, record)) record.deletedAt = this.#world.nowMS;
-    for (const call of this.calls) if (call.key === key) call.exempt = true;
+    for (const call of this.calls) if (call.key === key) this.#excuse(call, grant);
     this.disturb();
+  }
+
+  /**
+   * Order is promised again from the next read of the queue on. Where only the lock document is gone, and nothing else goes
+   * wrong, that is the next patrol of whoever waits, and arrivals keep their places, but for those that it had granted.
+   */
+  #excuse(call: CallRecord, grant: string | null): void {
+    const keepsItsPlace = call.arrivedAt !== null && grant !== null && !grant.startsWith(`${call.arrival?.session}/`);
+    if (!keepsItsPlace || !this.#times.onlyTheOperator) call.exempt = true;
+    else call.arrivedAt = this.#world.nowMS + this.#times.patrolIntervalMS + this.#times.slackMS;
   }
 
   /** The holds of this session are from now on those that INV-01 does not cover. */
@@ -338,6 +351,7 @@ export class Observer {
   #onCommitted(entry: OplogEntry): void {
     const { before, after, id } = entry;
     if (after?.kind === 'lock' || before?.kind === 'lock') this.#onLock(entry);
+    this.#noteWritten(entry);
     if (after?.kind === 'ticket' && before === null) this.#tickets.set(id, { key: after.key, at: this.#world.nowMS });
     if (before?.kind === 'ticket' && after === null) this.#tickets.delete(id);
     const ended = after === null || (after.kind === 'session' && after.state === 'dead');
@@ -346,6 +360,29 @@ export class Observer {
         if (call.arrival !== null && id === sessionId(call.arrival.session)) this.#loseSession(call);
       }
     }
+  }
+
+  #noteWritten({ before, after, id }: OplogEntry): void {
+    const grant = before?.kind === 'lock' ? before.grant : null;
+    const next = after?.kind === 'lock' ? after.grant : null;
+    if (after?.kind === 'ticket' && before === null) this.#writtenAt.set(id, this.#world.nowMS);
+    if (next !== null && next !== grant) this.#writtenAt.set(next, this.#world.nowMS);
+    const ended = after === null || (after.kind === 'session' && after.state === 'dead');
+    if (!ended || !id.startsWith('session:')) return;
+    const session = id.slice('session:'.length);
+    if (!this.#overAt.has(session)) this.#overAt.set(session, this.#world.nowMS);
+  }
+
+  /**
+   * Whether a ticket or a grant was written after its session had ended; or its client was closed, and could not write
+   * that end, or pass on what a lost session held, in the time that closing has.
+   */
+  isExcused(named: string): boolean {
+    const [session = ''] = named.split('/');
+    const overAt = this.#overAt.get(session) ?? Number.POSITIVE_INFINITY;
+    const late = (this.#writtenAt.get(named) ?? 0) > overAt;
+    const closed = this.#closings.find(({ process }) => session.startsWith(`${process.name}s`));
+    return late || (closed !== undefined && (closed.doneAt < overAt || this.#lost.has(session)));
   }
 
   #onLock({ id: key, before, after, author }: OplogEntry): void {
@@ -478,7 +515,8 @@ export class Observer {
       const what = `${record.name}: ${record.lostCount} lost, ${record.releasedCount} released, answers ${record.releases}`;
       this.#expect('history', wrong || silent ? what : null);
     }
-    for (const { process, done } of this.#closings) {
+    for (const { process, doneAt } of this.#closings) {
+      const done = doneAt < Number.POSITIVE_INFINITY;
       this.#expect('INV-11', done || process.state === 'dead' ? null : `${process.name} never ends closing`);
     }
     this.#expect('INV-08', nothingLeftBehind(left));
@@ -505,4 +543,10 @@ export class Observer {
 function covers(text: string, record: HoldRecord): boolean {
   const grant = parseGrant(text);
   return grant !== null && grant.firstToken <= record.token && record.token <= lastToken(grant);
+}
+
+/** The same for a key and a grant. */
+function coversOn(text: string, record: HoldRecord): boolean {
+  const [key, grant = ''] = text.split(' ');
+  return key === record.key && covers(grant, record);
 }

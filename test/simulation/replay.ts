@@ -1,14 +1,17 @@
 /**
  * Replays seeds from the command line: `node --import tsx test/simulation/replay.ts --seed 7` prints the trace of one,
- * `--from 1 --count 1000` runs many and prints each failure.
+ * with
+ * `--shrink` of the smallest scenario that fails likewise; `--from 1 --count 1000` runs many and prints each failure.
  */
 import { parseArgs } from 'node:util';
 import { makeScenario, type Trouble } from './scenario.js';
+import { report } from './shrink.js';
 import { runScenario } from './simulation.js';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
+    shrink: { type: 'boolean', default: false },
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '100' },
     troubles: { type: 'string' },
@@ -17,7 +20,9 @@ const { values } = parseArgs({
 });
 const troubles = values.troubles === undefined ? undefined : (values.troubles.split(',').filter(Boolean) as Trouble[]);
 
-if (values.seed !== undefined) {
+if (values.seed !== undefined && values.shrink) {
+  console.log(await report(makeScenario(Number(values.seed), troubles)));
+} else if (values.seed !== undefined) {
   const result = await runScenario(makeScenario(Number(values.seed), troubles), { trace: true });
   for (const line of result.trace) console.log(line);
   console.log(result.violation ?? 'no violation');

@@ -78,6 +78,7 @@ export type Trouble =
   | 'drift'
   | 'leaves'
   | 'holds'
+  | 'cut-off'
   | 'idle'
   | 'operator';
 
@@ -98,27 +99,32 @@ export const TROUBLES: readonly Trouble[] = [
   'drift',
   'leaves',
   'holds',
+  'cut-off',
   'idle',
   'operator',
 ];
 
 /** How often a scenario has a trouble, where not told otherwise. */
 const TROUBLE_RATE = 0.25;
+/** Those that leave little else to happen. */
+const RARE: readonly Trouble[] = ['operator', 'cut-off'];
 
 /** The scenario of a seed; `troubles` instead of those that the seed would draw. */
 export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scenario {
   const chance = Chance.named(seed, 'scenario');
-  const drawn = TROUBLES.filter((trouble) => chance.hit(trouble === 'operator' ? 0.1 : TROUBLE_RATE));
+  const drawn = TROUBLES.filter((trouble) => chance.hit(RARE.includes(trouble) ? 0.1 : TROUBLE_RATE));
   const has = new Set(troubles ?? drawn);
   const processesCount = chance.whole(2, 5);
   const keys = ['a', 'b', 'c'].slice(0, chance.pick([1, 1, 1, 2, 3]));
-  const windowMS = chance.pick([100, 1_000, 4_000]);
-  const clockSkewMS = chance.pick([0, 50, 400, 4_000]);
+  // Only lock documents of some age are deleted by hand.
+  const windowMS = has.has('operator') ? 4_000 : chance.pick([100, 1_000, 4_000]);
+  const clockSkewMS = has.has('cut-off') ? 0 : chance.pick([0, 50, 400, 4_000]);
   const processes = Array.from({ length: processesCount }, (_, index) =>
     makeProcess({ chance: Chance.named(seed, `process ${index}`), index, has, clockSkewMS, windowMS }),
   );
   const calls = makeCalls({ chance: Chance.named(seed, 'calls'), processesCount, keys, windowMS, has });
   const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
+  if (has.has('cut-off')) cutOff(Chance.named(seed, 'cut off'), { processes, calls, faults, keys });
   const idleLockTtlMS = has.has('idle') ? 1_000 : 3_600_000;
   const commitMS = has.has('slow') ? ([0.2, 30] as const) : ([0.2, 2] as const);
   return {
@@ -211,16 +217,20 @@ function makeGap(chance: Chance, windowMS: number): Gap {
   return { fromMS, toMS: fromMS + chance.between(10, 1_000) };
 }
 
-function makeCalls(
-  given: Given & { readonly processesCount: number; readonly keys: readonly string[] },
-): readonly CallPlan[] {
+function makeCalls(given: Given & { readonly processesCount: number; readonly keys: readonly string[] }): CallPlan[] {
   const { chance, windowMS } = given;
   const count = chance.whole(5, given.has.has('holds') ? 15 : 50);
   const bursts = Array.from({ length: chance.whole(1, 4) }, () => chance.between(0, windowMS)) as [number, ...number[]];
-  return Array.from({ length: count }, (_, index) => {
+  const calls = Array.from({ length: count }, (_, index) => {
     const atMS = chance.hit(0.5) ? chance.pick(bursts) + chance.between(0, 3) : chance.between(0, windowMS);
     return makeCall(given, `c${index}`, atMS, given.keys);
   });
+  if (!given.has.has('operator')) return calls;
+  // So that somebody comes by while things are put in order again.
+  const passersBy = Array.from({ length: 20 }, (_, index) =>
+    makeCall(given, `d${index}`, chance.between(2_000, windowMS + 2_000), given.keys),
+  );
+  return [...calls, ...passersBy];
 }
 
 function makeCall(
@@ -261,7 +271,7 @@ function makeFaults(
     readonly keys: readonly string[];
     readonly clockSkewMS: number;
   },
-): readonly Fault[] {
+): Fault[] {
   const { chance, has, processes, keys, windowMS, clockSkewMS } = given;
   const faults: Fault[] = [];
   const some = (low: number, high: number, make: () => Fault): void => {
@@ -283,6 +293,48 @@ function makeFaults(
     some(0, 1, () => ({ kind: 'delete-session', atMS: atMS(), process: process() }));
   }
   return faults.sort((a, b) => a.atMS - b.atMS);
+}
+
+/**
+ * A holder that is cut off, or stopped, at any point of its lease, while others wait for nothing else: what its local
+ * deadline is for. Answers may take as long as a renewal may.
+ */
+function cutOff(
+  chance: Chance,
+  {
+    processes,
+    calls,
+    faults,
+    keys,
+  }: {
+    readonly processes: ProcessPlan[];
+    readonly calls: CallPlan[];
+    readonly faults: Fault[];
+    readonly keys: readonly string[];
+  },
+): void {
+  const [holder] = processes as [ProcessPlan];
+  const { leaseDurationMS: leaseMS } = holder.options;
+  const atMS = chance.between(100, 2 * leaseMS);
+  const stops = chance.hit(0.4);
+  const toMS = atMS + chance.between(0.5, stops ? 1.3 : 4) * leaseMS;
+  const slow = { slowRate: chance.pick([0, 0.5]), slowMS: [1, 0.3 * leaseMS] } as const;
+  const outages: Outage[] = stops ? holder.outages.slice() : [{ kind: 'drop', fromMS: atMS, toMS }, ...holder.outages];
+  processes[0] = { ...holder, outages, link: { ...holder.link, ...slow } };
+  if (stops) faults.push({ kind: 'stop', process: 0, atMS, forMS: toMS - atMS });
+  const call: CallPlan = {
+    name: 'cut',
+    process: 0,
+    key: keys[0] ?? 'a',
+    atMS: 0,
+    mode: 'wait',
+    timeoutMS: Number.POSITIVE_INFINITY,
+    holdMS: 4 * leaseMS,
+    extraReleases: 0,
+    abort: { kind: 'none' },
+    nested: null,
+  };
+  calls.push(call, { ...call, name: 'next', process: 1, atMS: 50, holdMS: 0 });
 }
 
 function stopMS(chance: Chance): number {

@@ -3,7 +3,7 @@
  * proof that a run follows from its seed alone. `SIMULATION_SEEDS` says how many, `SIMULATION_FIRST_SEED` from where.
  */
 import { describe, expect, test } from 'vitest';
-import { makeScenario, TROUBLES } from './scenario.js';
+import { type CallPlan, makeScenario, type Scenario, TROUBLES } from './scenario.js';
 import { report } from './shrink.js';
 import { type RunResult, runScenario } from './simulation.js';
 
@@ -36,6 +36,17 @@ describe('the engine under simulated trouble', () => {
     }
   });
 
+  test('keeps every invariant whatever a caller aborts at', async () => {
+    for (const [index, count] of Array.from({ length: 30 }, (_, at) => at + 1).entries()) {
+      for (const when of ['before', 'after'] as const) {
+        const scenario = abortedAt(index, { kind: 'delivery', count, when });
+        const { violation } = await runScenario(scenario);
+        if (violation !== null) expect.fail(await report(scenario));
+        expect(violation).toBeNull();
+      }
+    }
+  });
+
   test('runs a seed the same way every time', async () => {
     for (const seed of [1, 2, 3]) {
       const runs: RunResult[] = [];
@@ -45,3 +56,10 @@ describe('the engine under simulated trouble', () => {
     }
   });
 });
+
+/** A scenario of which every second call is aborted around the same delivery of its process. */
+function abortedAt(seed: number, abort: CallPlan['abort']): Scenario {
+  const scenario = makeScenario(seed, []);
+  const calls = scenario.calls.map((call, index) => (index % 2 === 0 ? { ...call, abort } : call));
+  return { ...scenario, calls };
+}

@@ -221,7 +221,8 @@ class Run {
     }
     if (name === 'released') this.observer.releasedEvent(event.fencingToken ?? 0, String(event.resource));
     if (name === 'session:opened') this.observer.sessionOpened(process, event.session ?? '');
-    if (name === 'session:lost' || name === 'session:ended') this.observer.sessionGone(process);
+    if (name === 'session:lost') this.observer.sessionGone(process, 'lost');
+    if (name === 'session:ended') this.observer.sessionGone(process, 'ended');
   }
 
   // --- callers ----------------------------------------------------------------------------------------------------
@@ -326,7 +327,7 @@ class Run {
     const doc = this.#set.applied.get(key) as LockDoc | undefined;
     // Deleting it by hand within the second that created it is beyond what INV-02 covers.
     if (doc === undefined || this.#set.clusterTime - doc.born < 2_000_000) return;
-    this.observer.deletedByHand(key, doc.grant);
+    this.observer.deletedByHand(key, doc.grant ?? '');
     this.#set.write(key, null, { process: 'operator', command: 'OPERATOR' });
   }
 
@@ -364,7 +365,7 @@ class Run {
       // What was on its way when its session ended, or was named by a releaser that had read the queue before, may come
       // later: the dead document the session leaves lets whoever meets it put it aside at once.
       const named = doc.kind === 'ticket' ? doc.id : doc.kind === 'lock' ? doc.grant : null;
-      if (named === null || !ofTheLiving(named) || this.#isOver(named)) continue;
+      if (named === null || !ofTheLiving(named) || this.observer.isExcused(named)) continue;
       (doc.kind === 'ticket' ? tickets : grants).push(named);
     }
     // Copies of what was sent once exist here only: nothing waits for them.
@@ -376,15 +377,6 @@ class Run {
       this.observer.bounded(`streams of ${plan.name} at rest`, feed.streamsCount, 0);
       this.observer.bounded(`connections of ${plan.name} at rest`, Number(store.connected), 0);
     }
-  }
-
-  /** Whether its session is stored as dead, or its client was closed and its lease has lapsed. */
-  #isOver(named: string): boolean {
-    const [session = ''] = named.split('/');
-    const doc = this.#set.committed.get(`session:${session}`);
-    const closed = this.observer.isClosed(session);
-    if (doc?.kind !== 'session') return closed;
-    return doc.state === 'dead' || (closed && doc.until + doc.leaseMS < this.#set.wallMS);
   }
 
   #traceOplog(lines: string[]): void {
@@ -458,5 +450,6 @@ function timesOf({ processes, faults, commitMS }: Scenario): Times {
     // Some ten commands in a row; where they get lost also one that hangs, and the longest wait before the next.
     slackMS: 50 + 20 * (tripMS + commitMS[1]) + (resends ? heartbeatMS + 1_000 : 0),
     streamIsGood: streamIsGood && !resends,
+    onlyTheOperator: streamIsGood && !resends && faults.every(({ kind }) => kind.startsWith('delete-')),
   };
 }

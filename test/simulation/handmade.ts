@@ -1,0 +1,70 @@
+/**
+ * Scenarios made by hand, for what chance would take too long to arrange. They are data like any other; the network is
+ * still drawn from the seed. Called by `mutants.ts`.
+ */
+import { Chance } from './chance.js';
+import { type Fault, makeScenario, type Scenario } from './scenario.js';
+
+interface HandmadeCall {
+  readonly process: number;
+  readonly atMS: number;
+  readonly holdMS: number;
+  readonly mode?: 'wait' | 'try';
+}
+
+/** A scenario of four like processes, one key, and these calls and faults; chance is left to the network. */
+function handmade(seed: number, calls: readonly HandmadeCall[], faults: readonly Fault[] = []): Scenario {
+  const scenario = makeScenario(seed, []);
+  const [plan] = scenario.processes;
+  if (plan === undefined) throw new Error('a scenario has processes');
+  const times = { leaseDurationMS: 1_500, heartbeatIntervalMS: 500, patrolIntervalMS: 1_000, deadlineMarginMS: 150 };
+  const options = { ...plan.options, ...times, clockSkewMS: 0 };
+  const nothing = {
+    timeoutMS: Number.POSITIVE_INFINITY,
+    extraReleases: 0,
+    abort: { kind: 'none' },
+    nested: null,
+  } as const;
+  return {
+    ...scenario,
+    processes: ['P0', 'P1', 'P2', 'P3'].map((name) => ({ ...plan, name, options })),
+    calls: calls.map((call, index) => ({ mode: 'wait', ...call, ...nothing, name: `h${index}`, key: 'a' })),
+    faults,
+  };
+}
+
+/** Somebody who comes by every few milliseconds. */
+function passersBy(fromMS: number, everyMS: number, count: number): HandmadeCall[] {
+  return Array.from({ length: count }, (_, index) => {
+    return { process: 3, mode: 'try', atMS: fromMS + everyMS * index, holdMS: 0 };
+  });
+}
+
+/**
+ * A lock document is deleted while one waits for it. Somebody comes by, makes it anew and holds it for longer than a patrol;
+ * and when that one goes, somebody else comes by.
+ */
+export function recreated(seed: number): Scenario {
+  const holder = { process: 0, mode: 'try', atMS: 0, holdMS: 3_000 } as const;
+  const waiter = { process: 1, atMS: 100, holdMS: 0 };
+  const next = { process: 2, mode: 'try', atMS: 2_510, holdMS: 1_400 } as const;
+  const calls = [holder, waiter, next, ...passersBy(3_850, 10, 40)];
+  return handmade(seed, calls, [{ kind: 'delete-lock', atMS: 2_500, key: 'a' }]);
+}
+
+/** Somebody arrives at the very moment in which a holder that came from the queue reads what is behind it. */
+export function arrivesDuringPrefetch(seed: number): Scenario {
+  const atMS = Chance.named(seed, 'arrival').between(58, 66);
+  const first = { process: 0, atMS: 0, holdMS: 60 };
+  const second = { process: 1, atMS: 10, holdMS: 40 };
+  // It has a session and a stream already, so that its ticket comes with its call.
+  const warm = { process: 2, atMS: 20, holdMS: 0, mode: 'try' } as const;
+  const arrives = { process: 2, atMS, holdMS: 0 };
+  return handmade(seed, [first, second, warm, arrives, ...passersBy(100, 2, 60)]);
+}
+
+/** A holder stops while the answer to a renewal is on its way, and runs again when its earlier deadline has passed. */
+export function renewedDuringStop(seed: number): Scenario {
+  const atMS = Chance.named(seed, 'stop').between(500, 512);
+  return handmade(seed, [{ process: 0, atMS: 0, holdMS: 4_000 }], [{ kind: 'stop', process: 0, atMS, forMS: 900 }]);
+}
