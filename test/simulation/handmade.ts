@@ -68,3 +68,12 @@ export function renewedDuringStop(seed: number): Scenario {
   const atMS = Chance.named(seed, 'stop').between(500, 512);
   return handmade(seed, [{ process: 0, atMS: 0, holdMS: 4_000 }], [{ kind: 'stop', process: 0, atMS, forMS: 900 }]);
 }
+
+/** That many callers, of processes in turn, who come while the lock is held, and hold it briefly one after the other. */
+export function crowd(seed: number, callersCount: number): Scenario {
+  const holder = { process: 0, atMS: 0, holdMS: 100 };
+  const callers = Array.from({ length: callersCount }, (_, index) => {
+    return { process: index % 4, atMS: 10 + (80 * index) / callersCount, holdMS: 2 };
+  });
+  return handmade(seed, [holder, ...callers]);
+}

@@ -163,7 +163,6 @@ export class Observer {
   violation: Violation | null = null;
   /** When something last went wrong from outside: progress is owed from then on. */
   disturbedAt = 0;
-  handoffsCount = 0;
   readonly #world: World;
   readonly #set: ReplicaSet;
   readonly #times: Times;
@@ -397,7 +396,6 @@ export class Observer {
       const tokens = { before: record.storedToken, now: parsed?.firstToken ?? 0 };
       this.#expect('INV-02', fencingMonotonic(key, tokens));
       record.storedToken = parsed === null ? 0 : lastToken(parsed);
-      this.handoffsCount += 1;
     }
     if (next === null && grant !== null) record.movedAt = this.#world.nowMS;
     const taken = grant === null && next !== null && (author.command === 'TRY' || author.command === 'ARRIVE');

@@ -3,6 +3,8 @@
  * proof that a run follows from its seed alone. `SIMULATION_SEEDS` says how many, `SIMULATION_FIRST_SEED` from where.
  */
 import { describe, expect, test } from 'vitest';
+import { flatCost } from '#core/protocol/invariants.js';
+import { crowd } from './handmade.js';
 import { type CallPlan, makeScenario, type Scenario, TROUBLES } from './scenario.js';
 import { report } from './shrink.js';
 import { type RunResult, runScenario } from './simulation.js';
@@ -45,6 +47,22 @@ describe('the engine under simulated trouble', () => {
         expect(violation).toBeNull();
       }
     }
+  });
+
+  test('INV-10 a handoff costs as much with 160 waiters as with 40', async () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const few = await runScenario(crowd(seed, 40));
+      const many = await runScenario(crowd(seed, 160));
+      expect([few.violation, many.violation]).toEqual([null, null]);
+      expect(many.grantsCount).toBe(161);
+      expect(flatCost({ few, many })).toBeNull();
+    }
+  });
+
+  test('INV-10 is broken by a PREFETCH that finds what was served', async () => {
+    const off = new Set(['prefetch-leaves-out-own'] as const);
+    const few = await runScenario(crowd(1, 160));
+    expect(flatCost({ few, many: await runScenario(crowd(1, 160), { off }) })).not.toBeNull();
   });
 
   test('runs a seed the same way every time', async () => {

@@ -167,6 +167,20 @@ export function honestOutcome(
   return `${call.name} ends with ${ended.code} although its session lives`;
 }
 
+/** What a run cost. */
+export interface RunCost {
+  readonly commandsCount: number;
+  /** How many callers were served: grants that serve nobody are part of the cost. */
+  readonly grantsCount: number;
+}
+
+/** INV-10: what a handoff costs with many who wait is, but for one command, no more than with few. */
+export function flatCost({ few, many }: { readonly few: RunCost; readonly many: RunCost }): string | null {
+  const before = few.commandsCount / few.grantsCount;
+  const after = many.commandsCount / many.grantsCount;
+  return after <= before + 1 ? null : `${after} commands a handoff with many waiters, ${before} with few`;
+}
+
 /** INV-11: what has a limit stays within it. */
 export function boundedEverything(name: string, count: number, limit: number): string | null {
   return count <= limit ? null : `${name}: ${count}, the limit is ${limit}`;
