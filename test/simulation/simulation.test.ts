@@ -29,7 +29,7 @@ describe('the engine under simulated trouble', () => {
     expect(totals.grants).toBeGreaterThan(totals.calls / 2);
   });
 
-  test.each(TROUBLES)('keeps every invariant under nothing but %s', async (trouble) => {
+  test.each(TROUBLES)('keeps every invariant under nothing but %s', { timeout: LIMIT_MS }, async (trouble) => {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS_COUNT / 15; seed += 1) {
       const scenario = makeScenario(seed, [trouble]);
       const { violation } = await runScenario(scenario);
@@ -38,7 +38,7 @@ describe('the engine under simulated trouble', () => {
     }
   });
 
-  test('keeps every invariant whatever a caller aborts at', async () => {
+  test('keeps every invariant whatever a caller aborts at', { timeout: LIMIT_MS }, async () => {
     for (const [index, count] of Array.from({ length: 30 }, (_, at) => at + 1).entries()) {
       for (const when of ['before', 'after'] as const) {
         const scenario = abortedAt(index, { kind: 'delivery', count, when });
