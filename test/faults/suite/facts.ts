@@ -67,7 +67,7 @@ export type LeftOutcome = 'timed out' | 'aborted' | 'refused' | 'failed';
 
 /** What a process tells. */
 export type ProcessFact =
-  | { readonly kind: 'ready'; readonly at: number }
+  | { readonly kind: 'connected' | 'ready'; readonly at: number }
   | (OfCaller & { readonly kind: 'called'; readonly key: string })
   /** The server has acknowledged its arrival in the queue. */
   | (OfCaller & { readonly kind: 'arrived'; readonly session: string })

@@ -22,7 +22,7 @@ const USAGE = `
   --long                120 s each, round the long rows; goes on where it was interrupted
     --repeats <n>       how many, default 30
     --fresh             from the beginning
-  --recovery            how long faults cost; --repeats <n>, default 20
+  --recovery            how long faults cost; --repeats <n>, default 20; --only <word of what is measured>
   --soak                20 minutes; --minutes <n>
   --self-check          locks that are broken on purpose must be found out
   --list                the rows and their faults
@@ -142,7 +142,14 @@ async function main(): Promise<boolean> {
   const print = async (): Promise<void> => console.log(`\n${await heading()}\n`);
   if (options.recovery) {
     await print();
-    return measureRecovery({ repeatsCount: Number(options.repeats ?? 20), seed, binary, environment, say });
+    return measureRecovery({
+      repeatsCount: Number(options.repeats ?? 20),
+      only: options.only,
+      seed,
+      binary,
+      environment,
+      say,
+    });
   }
   if (options.soak) {
     await print();

@@ -145,7 +145,7 @@ export class Probe {
     this.#running = this.#run();
   }
 
-  /** Stops after one more write was acknowledged. */
+  /** Stops after the write that is under way. */
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#running;
@@ -201,9 +201,13 @@ export class StoredChanges {
   }
 
   /** Resolves when everything up to now was seen. */
-  async stop(limitMS: number): Promise<void> {
+  async catchUp(limitMS: number): Promise<void> {
     await this.#db.collection<{ _id: string }>(GuardedDocuments.collectionName).insertOne({ _id: END });
-    await until('the stored changes were read', () => this.#seenEnd, limitMS).finally(() => this.#stop.abort());
+    await until('the stored changes were read', () => this.#seenEnd, limitMS);
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
     await this.#running;
   }
 

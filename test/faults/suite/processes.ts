@@ -66,7 +66,10 @@ export class ContendingProcess {
   }
 
   async ready(): Promise<void> {
-    await until(`${this.name} is ready`, () => this.#state !== 'starting', START_LIMIT_MS);
+    await until(`${this.name} is ready`, () => this.#state !== 'starting', START_LIMIT_MS).catch((error: Error) => {
+      const told = this.#history.entries.filter((entry) => entry.process === this.name);
+      throw new Error(`${error.message}; it has told: ${JSON.stringify(told)}`);
+    });
     if (!this.alive) throw new Error(`${this.name} ended before it was ready`);
   }
 

@@ -15,6 +15,8 @@ import { WORKLOADS } from './workloads.js';
 
 export interface RecoverySettings {
   readonly repeatsCount: number;
+  /** Words of which a measurement's name must have one; all where there is none. */
+  readonly only: readonly string[];
   readonly seed: number;
   readonly binary: string;
   readonly environment: Environment;
@@ -183,12 +185,13 @@ const MEASUREMENTS: readonly Measurement[] = [
 
 /** Whether everything stayed in its bound. */
 export async function measureRecovery(settings: RecoverySettings): Promise<boolean> {
-  const { repeatsCount, seed, binary, environment, say } = settings;
+  const { repeatsCount, only, seed, binary, environment, say } = settings;
   const needs = new Set<Need>(environment.platform === 'linux' ? ['bridge'] : []);
   const about = { binary, environment, seed, needs, workload: WORKLOADS.told, processesCount: PROCESSES_COUNT };
+  const chosen = MEASUREMENTS.filter(({ what }) => only.length === 0 || only.some((word) => what.includes(word)));
   const rows: string[][] = [];
   let kept = true;
-  for (const { what, promised, boundMS, once } of MEASUREMENTS) {
+  for (const { what, promised, boundMS, once } of chosen) {
     const tookMS = await onStage(about, async (stage) => {
       const bench = new Bench(stage);
       const figures: number[] = [];

@@ -108,7 +108,7 @@ class Play {
     await probe.stop();
     this.#say('looking for what is left');
     const leftovers = await this.#leftovers();
-    await stored.stop(QUIET_LIMIT_MS);
+    await stored.catchUp(QUIET_LIMIT_MS);
     return {
       entries: history.entries,
       disturbances: scene.disturbances.all,

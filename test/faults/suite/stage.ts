@@ -58,8 +58,10 @@ async function setUp(settings: StageSettings, folder: string, undo: (() => Promi
   undo.push(() => observer.close().catch(() => {}));
   await observer.prepare();
   const stored = new StoredChanges(observer.db);
+  undo.push(() => stored.stop());
   await stored.start();
   const probe = new Probe(observer.db, disturbances);
+  undo.push(() => probe.stop());
   const bridged = needs.has('bridge');
   const processes = new Processes({ cluster, history, seed, variant, bridged, dbName: DB_NAME, workload });
   undo.push(() => processes.end());

@@ -161,5 +161,6 @@ process.on('message', (order: Order) => {
 });
 process.on('unhandledRejection', trouble);
 await client.connect();
+tell({ kind: 'connected', at: nowMS() });
 await locks.connect();
 tell({ kind: 'ready', at: nowMS() });
