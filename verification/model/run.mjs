@@ -110,7 +110,7 @@ async function search({ model, defines, live, expected }, folder) {
   const all = [...defines.split(' '), ...(live === undefined ? [] : [`-DLIVE=${live}`])];
   const generated = await run('spin', ['-a', ...all, source], { cwd: folder, limitMS: BUILD_LIMIT_MS });
   if (generated.code !== 0) return { ...nothing, complaint: `spin: ${generated.output.trim()}` };
-  const flags = [live === undefined ? '-DSAFETY' : '-DNFAIR=4', ...(expected === 'nothing' ? ['-DCOLLAPSE'] : [])];
+  const flags = [live === undefined ? '-DSAFETY' : '-DNFAIR=4'];
   // What is to find an error finds it soon: a fast search is not worth a slow compiler.
   const compile = [
     expected === 'nothing' ? '-O2' : '-O0',
