@@ -4,80 +4,48 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { endTogether, leftovers, ROOT, run } from './command.mjs';
+import { ROOT, run } from './command.mjs';
 import { runExamples } from './examples.mjs';
 import { chooseServer } from './mongod.mjs';
-import { scratch } from './scratch.mjs';
+import { runCounted } from './tally.mjs';
 import { seconds, setUp } from './workspace.mjs';
 
 const CHECK_LIMIT_MS = 90_000;
 const TESTS_LIMIT_MS = 200_000;
 const DEMO_LIMIT_MS = 90_000;
 
-const startedAt = performance.now();
-const tally = { passed: 0, failed: 0 };
-/** Whether every step was reached: a run that stops early must not look like a short one. */
-let complete = false;
-
-/**
- * Counts one step and says how it went; what it printed only where it failed.
- * @param {string} name
- * @param {boolean} passed
- * @param {number} tookMS
- * @param {string} [output]
- */
-function count(name, passed, tookMS, output = '') {
-  tally[passed ? 'passed' : 'failed'] += 1;
-  console.log(`${passed ? 'ok    ' : 'FAILED'} ${name} (${seconds(tookMS)})`);
-  if (!passed && output.trim() !== '') console.log(output.trimEnd());
-}
-
-/**
- * One step whose rejection is its failure.
- * @template T
- * @param {string} name
- * @param {() => Promise<T>} work
- * @returns {Promise<{ value: T } | undefined>} undefined where it failed
- */
-async function step(name, work) {
-  const from = performance.now();
-  try {
-    const value = await work();
-    count(name, true, performance.now() - from);
-    return { value };
-  } catch (error) {
-    count(name, false, performance.now() - from, error instanceof Error ? error.message : String(error));
-    return undefined;
-  }
-}
-
 /**
  * One script of package.json as a step.
+ * @param {import('./tally.mjs').Tally} tally
  * @param {string} script
  * @param {(output: string) => boolean} [says] what its output must be, beyond the exit code
  */
-async function check(script, says = () => true) {
+async function check(tally, script, says = () => true) {
   const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   const { code, output, tookMS } = await run('sh', ['-c', scripts[script]], { limitMS: CHECK_LIMIT_MS });
-  count(script, code === 0 && says(output), tookMS, output);
+  tally.count(script, code === 0 && says(output), tookMS, output);
 }
 
-/** Checks of the sources, one after the other: they are short, and the package tests run beside them. */
-async function checks() {
-  await check('check:types');
-  await check('check:style');
+/**
+ * Checks of the sources, one after the other: they are short, and the package tests run beside them.
+ * @param {import('./tally.mjs').Tally} tally
+ */
+async function checks(tally) {
+  await check(tally, 'check:types');
+  await check(tally, 'check:style');
   // Where it cannot read TypeScript it finds no module, no violation, and ends well.
-  await check('check:layers', (output) => Number(/\((\d+) modules/.exec(output)?.[1] ?? 0) > 0);
-  await check('check:unused');
+  await check(tally, 'check:layers', (output) => Number(/\((\d+) modules/.exec(output)?.[1] ?? 0) > 0);
+  await check(tally, 'check:unused');
 }
 
 /**
  * Some projects of the test suite; each of their tests counts for itself.
+ * @param {import('./tally.mjs').Tally} tally
  * @param {string} name
  * @param {string[]} projects
  * @param {{ shows: 'at-end' | 'at-once', env: Record<string, string | undefined>, folder: string }} how
  */
-async function tests(name, projects, { shows, env, folder }) {
+async function tests(tally, name, projects, { shows, env, folder }) {
   const file = join(folder, `tally-${name}.json`);
   const args = ['run', ...projects.flatMap((project) => ['--project', project])];
   const ended = await run('vitest', args, { shows, env: { ...env, TALLY_FILE: file }, limitMS: TESTS_LIMIT_MS });
@@ -93,18 +61,25 @@ async function tests(name, projects, { shows, env, folder }) {
   if (counted.failed > 0) console.log(ended.output.trimEnd());
 }
 
-/** @param {import('./mongod.mjs').ServerChoice} choice */
-async function examples(choice) {
-  const results = await step('examples found their server', () => runExamples(choice));
+/**
+ * @param {import('./tally.mjs').Tally} tally
+ * @param {import('./mongod.mjs').ServerChoice} choice
+ */
+async function examples(tally, choice) {
+  const results = await tally.step('examples found their server', () => runExamples(choice));
   if (results === undefined) return;
-  for (const { name, ended } of results.value) count(`example ${name}`, ended.code === 0, ended.tookMS, ended.output);
-  if (results.value.length === 0) count('examples: there is none', false, 0);
+  for (const { name, ended } of results.value)
+    tally.count(`example ${name}`, ended.code === 0, ended.tookMS, ended.output);
+  if (results.value.length === 0) tally.count('examples: there is none', false, 0);
 }
 
-/** @param {Record<string, string | undefined>} env */
-async function demo(env) {
+/**
+ * @param {import('./tally.mjs').Tally} tally
+ * @param {Record<string, string | undefined>} env
+ */
+async function demo(tally, env) {
   const { code, output, tookMS } = await run(process.execPath, ['tools/demo.mjs'], { env, limitMS: DEMO_LIMIT_MS });
-  count('demo', code === 0, tookMS, output);
+  tally.count('demo', code === 0, tookMS, output);
 }
 
 /** What git says of the checkout; empty where this is no checkout. */
@@ -119,36 +94,30 @@ async function notCollected() {
   return files.filter((name) => name.endsWith('.own-server.test.ts')).length;
 }
 
-/** @param {string} folder */
-async function everything(folder) {
+/**
+ * @param {import('./tally.mjs').Tally} tally
+ * @param {string} folder
+ */
+async function everything(tally, folder) {
   const before = await checkoutState();
-  if ((await step('set-up and build', () => setUp())) === undefined) return;
-  const chosen = await step('server', () => chooseServer());
-  if (chosen === undefined) return;
+  if ((await tally.step('set-up and build', () => setUp())) === undefined) return false;
+  const chosen = await tally.step('server', () => chooseServer());
+  if (chosen === undefined) return false;
   const choice = chosen.value;
   const env = choice.uri === undefined ? { MONGOMS_SYSTEM_BINARY: choice.binary } : {};
-  await Promise.all([checks(), tests('package', ['package', 'tidy'], { shows: 'at-end', env, folder })]);
-  await tests('behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness'], {
+  await Promise.all([checks(tally), tests(tally, 'package', ['package', 'tidy'], { shows: 'at-end', env, folder })]);
+  await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness'], {
     shows: 'at-once',
     env,
     folder,
   });
-  await examples(choice);
-  await demo(env);
+  await examples(tally, choice);
+  await demo(tally, env);
   const after = await checkoutState();
-  count('checkout unchanged by the run', after === before, 0, after);
+  tally.count('checkout unchanged by the run', after === before, 0, after);
   if (choice.uri !== undefined)
     console.log(`not collected, because MONGODB_URI names the server: ${await notCollected()} test files`);
-  complete = true;
+  return true;
 }
 
-const { folder, remove } = await scratch();
-endTogether(remove);
-await everything(folder).catch((error) => count('run', false, 0, error instanceof Error ? error.stack : String(error)));
-const left = await leftovers();
-count('no process left', left.length === 0, 0, left.join('\n'));
-await remove();
-if (!complete && tally.failed === 0) count('run: it stopped before its last step', false, 0);
-console.log(`took ${seconds(performance.now() - startedAt)}`);
-process.exitCode = tally.failed === 0 ? 0 : 1;
-console.log(`${tally.passed} passed, ${tally.failed} failed`);
+await runCounted(everything);
