@@ -78,6 +78,18 @@ describe('the tarball', () => {
     expect(license).toBe('MIT');
   });
 
+  test('is the same to the byte from the same sources, so that whoever packs it again can compare', async () => {
+    const again = await mkdtemp(join(folder, 'again-'));
+    const [first, second] = await Promise.all([tarball, await pack(again)].map((path) => readFile(path)));
+    expect(second?.equals(first ?? Buffer.alloc(0))).toBe(true);
+  });
+
+  test('says where its sources are, and is published with provenance only', async () => {
+    const { repository, publishConfig } = JSON.parse(await readFile(join(installed(), 'package.json'), 'utf8'));
+    expect(repository).toMatchObject({ type: 'git', directory: 'packages/core' });
+    expect(publishConfig).toEqual({ access: 'public', provenance: true });
+  });
+
   test('shows its sources by its source maps, and no path of the machine that packed it', async () => {
     const names = await readdir(join(installed(), 'dist'), { recursive: true });
     for (const name of names.filter((each) => each.endsWith('.map'))) {
@@ -124,5 +136,6 @@ describe.each(PROJECTS)('in a project with driver $driver', ({ driver }) => {
       expect(await used(driver, `${output}/use.js`)).toContain('ts: done');
       expect(await used(driver, `${output}/use.cjs`)).toContain('cts: done');
     },
+    60_000,
   );
 });
