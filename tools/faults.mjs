@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { endTogether, leftovers, ROOT, run } from './command.mjs';
+import { provideClockLibrary } from './faketime.mjs';
 import { chooseServer } from './mongod.mjs';
 import { scratch } from './scratch.mjs';
 import { setUp } from './workspace.mjs';
@@ -28,6 +29,7 @@ const { remove } = await scratch();
 endTogether(remove);
 try {
   await setUp();
+  await provideClockLibrary();
   const choice = await chooseServer();
   if (choice.binary === undefined)
     throw new Error('The fault suite kills servers: unset MONGODB_URI to have some started.');

@@ -52,15 +52,11 @@ async function searches(tally, server) {
   ]);
 }
 
-/**
- * @param {import('./tally.mjs').Tally} tally
- * @param {Record<string, string | undefined>} server
- */
-async function faults(tally, server) {
-  const suite = [process.execPath, '--import', 'tsx', '--no-warnings', 'test/faults/suite/main.ts'];
-  const env = { ...server, TSX_TSCONFIG_PATH: join(ROOT, 'test/tsconfig.json') };
-  await step(tally, 'fault suite, the table once', suite, { minutes: 20, env, shows: 'at-once' });
-  await step(tally, 'fault suite, its checker', [...suite, '--self-check'], { minutes: 8, env, shows: 'at-once' });
+/** @param {import('./tally.mjs').Tally} tally */
+async function faults(tally) {
+  const suite = [process.execPath, 'tools/faults.mjs'];
+  await step(tally, 'fault suite, the table once', suite, { minutes: 20, shows: 'at-once' });
+  await step(tally, 'fault suite, its checkers', [...suite, '--self-check'], { minutes: 8, shows: 'at-once' });
 }
 
 /** @param {import('./tally.mjs').Tally} tally */
@@ -80,9 +76,8 @@ async function everything(tally) {
   if (binary === undefined) throw new Error('Servers are killed here: unset MONGODB_URI to have some started.');
   const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   await step(tally, 'npm test', scripts.test.split(' '), { minutes: 15, shows: 'at-once' });
-  const server = { MONGOMS_SYSTEM_BINARY: binary };
-  await faults(tally, server);
-  await searches(tally, server);
+  await faults(tally);
+  await searches(tally, { MONGOMS_SYSTEM_BINARY: binary });
   await audit(tally);
   return true;
 }
