@@ -23,22 +23,24 @@ interface Times {
   readonly arrived?: number;
   readonly granted?: number;
   readonly released?: number;
+  /** The instant of the grant, where it is not told. */
+  readonly token?: number;
 }
 
-/** One call that goes well, with its guarded write; `token` is the instant of the grant. */
-function call(caller: string, { called, arrived, granted, released }: Times): Entry[] {
+/** One call that goes well, with its guarded write. */
+function call(caller: string, { called, arrived, granted, released, token = granted ?? 0 }: Times): Entry[] {
   const [process = ''] = caller.split('.');
-  const about = { caller, key: KEY, token: granted ?? 0, element: caller };
+  const about = { caller, key: KEY, token, element: caller };
   const facts: Fact[] = [{ kind: 'called', caller, key: KEY, at: called }];
   if (arrived !== undefined) facts.push({ kind: 'arrived', caller, session: SESSION, at: arrived });
   if (granted !== undefined) {
-    facts.push({ kind: 'event', name: 'granted', key: KEY, token: granted, at: granted });
-    facts.push({ kind: 'granted', caller, token: granted, session: SESSION, held: true, at: granted });
+    facts.push({ kind: 'event', name: 'granted', key: KEY, token, at: granted });
+    facts.push({ kind: 'granted', caller, token, session: SESSION, held: true, at: granted });
     facts.push({ kind: 'writing', ...about, at: granted }, { kind: 'wrote', ...about, at: granted });
   }
   if (released !== undefined) {
     facts.push({ kind: 'releasing', caller, at: released }, { kind: 'released', caller, answer: true, at: released });
-    facts.push({ kind: 'event', name: 'released', key: KEY, token: granted ?? 0, at: released });
+    facts.push({ kind: 'event', name: 'released', key: KEY, token, at: released });
   }
   return of(process, ...facts);
 }
@@ -247,6 +249,14 @@ describe('clocks that are more wrong than the locks were told', () => {
     const verdict = judge(run([...FIRST, ...overlapping], { clockExcessMS: 1_000 }));
     expect(verdict.findings).toEqual([]);
     expect(verdict.exemptOverlapsCount).toBe(1);
+  });
+
+  it('may have the earlier of two grants told last while both hold, and not when the first is over', () => {
+    const late = (granted: number): Entry[] => call('q.1', { called: 5, granted, released: granted + 5, token: 1 });
+    const first = call('p.1', { called: 0, granted: 10, released: 20, token: 2 });
+    const tokens = (entries: Entry[]) => found(run(entries, { clockExcessMS: 1_000, storedComplete: false }));
+    expect(tokens([...first, ...late(15)])).toEqual([]);
+    expect(tokens([...first, ...late(25)])).toEqual(['token not higher']);
   });
 });
 

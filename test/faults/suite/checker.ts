@@ -86,8 +86,10 @@ export function judge(run: Run): Verdict {
     findings: [
       ...(promised ? overlaps.map((pair) => pairFinding('two valid holders', pair)) : []),
       ...(promised ? toldTooLate(records) : []),
-      // Of two that hold at once the earlier may be told last: the order of what is stored is promised even then.
-      ...(promised ? tokenFaults.map((pair) => pairFinding('token not higher', pair)) : []),
+      // Of two that hold at once the earlier grant may be told last; the order of what is stored is promised even then.
+      ...tokenFaults
+        .filter((pair) => promised || !isOverlap(pair))
+        .map((pair) => pairFinding('token not higher', pair)),
       ...storedOrder(run),
       ...(run.storedComplete ? unstoredGrants(calls, run.stored) : []),
       ...inversions.map((pair) => pairFinding('overtaken', pair)),
@@ -122,6 +124,10 @@ function pairFinding(kind: FindingKind, { first, second }: Pair): Finding {
     from: Math.min(...instants),
     to: Math.max(...instants),
   };
+}
+
+function isOverlap({ first, second }: Pair): boolean {
+  return isHold(first) && isHold(second) && second.grantedAt < heldUntil(first);
 }
 
 function describe({ token, outcome }: CallRecord): string {
