@@ -77,8 +77,8 @@ function lasting(error: unknown): LockError | null {
 
 /** A large code without a name is an assertion: the server took offence at the command, or at a document it met. */
 function isAssertion(error: unknown): boolean {
-  const { code, codeName } = (error ?? {}) as { code?: unknown; codeName?: unknown };
-  return typeof code === 'number' && code >= 10_000 && codeName === `Location${code}`;
+  const { code, codeName } = marksOf(error);
+  return code !== null && code >= 10_000 && codeName === `Location${code}`;
 }
 
 const MISSING_ACTION =
@@ -111,17 +111,34 @@ function surelyNotApplied(error: unknown): boolean {
 interface Marks {
   readonly name: string;
   readonly code: number | null;
+  readonly codeName: unknown;
   readonly labels: (label: string) => boolean;
 }
 
+const NO_MARKS: Marks = { name: '', code: null, codeName: undefined, labels: () => false };
+
 function marksOf(error: unknown): Marks {
-  if (typeof error !== 'object' || error === null) return { name: '', code: null, labels: () => false };
-  const { name, code, hasErrorLabel } = error as { name?: unknown; code?: unknown; hasErrorLabel?: unknown };
-  return {
-    name: typeof name === 'string' ? name : '',
-    code: typeof code === 'number' ? code : null,
-    labels: (label) => typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label) === true,
-  };
+  if (typeof error !== 'object' || error === null) return NO_MARKS;
+  return orElse(NO_MARKS, () => {
+    const { name, code, codeName, hasErrorLabel } = error as Readonly<Record<string, unknown>>;
+    return {
+      name: typeof name === 'string' ? name : '',
+      code: typeof code === 'number' ? code : null,
+      codeName,
+      labels: (label) => {
+        return orElse(false, () => typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label) === true);
+      },
+    };
+  });
+}
+
+/** What was thrown may be anything, and throw once more when it is looked at: nobody else would handle that. */
+function orElse<T>(otherwise: T, look: () => T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
 }
 
 /** The server's code of a failure, or null. */
@@ -131,16 +148,19 @@ export function codeOf(error: unknown): number | null {
 
 /** The message with anything that looks like a connection string taken out, and without the whole command behind it. */
 export function text(error: unknown): string {
-  const message = hasMessage(error) ? String(error.message) : String(error);
+  const message = messageOf(error);
   const redacted = message.replaceAll(CONNECTION_STRINGS, '<connection string>');
   return redacted.length > TEXT_MAX_COUNT ? `${redacted.slice(0, TEXT_MAX_COUNT)}…` : redacted;
 }
 
-function hasMessage(error: unknown): error is { message: unknown } {
-  return typeof error === 'object' && error !== null && 'message' in error;
+function messageOf(error: unknown): string {
+  return orElse('a failure without words', () => {
+    const hasMessage = typeof error === 'object' && error !== null && 'message' in error;
+    return String(hasMessage ? error.message : error);
+  });
 }
 
 /** The driver's own error, unless its text repeats a connection string. */
 function safeCause(error: unknown): unknown {
-  return hasMessage(error) && CONNECTION_STRING.test(String(error.message)) ? new Error(text(error)) : error;
+  return CONNECTION_STRING.test(messageOf(error)) ? new Error(text(error)) : error;
 }

@@ -6,13 +6,22 @@
  * classic `$set`, whose values reach the change stream whole. Every grant clears `firstArrival` and `vacantAt`.
  */
 import { DOCUMENT_VERSION } from '../protocol/documents.js';
-import { callersCount, formatGrant, formatTicket, lastToken, parseGrant, type TicketRef } from '../protocol/grant.js';
+import {
+  callersCount,
+  FENCE_MAX,
+  formatGrant,
+  formatTicket,
+  lastToken,
+  parseGrant,
+  type TicketRef,
+} from '../protocol/grant.js';
 import {
   COMMAND_LIMIT_MS,
   type Command,
   changed,
   choose,
   counter,
+  isCount,
   literal,
   long,
   MAJORITY,
@@ -21,6 +30,13 @@ import {
   VERSION_MATCHES,
 } from './commands.js';
 
+/**
+ * Of our version, with counters that can be counted on: else a grant would be written that nobody could read, and that
+ * nobody would give back. What another tool has spoilt is left as it is, for the reader to refuse.
+ */
+const IS_OURS: Command = {
+  $and: [VERSION_IS_OURS, isCount('v'), isCount('fence', FENCE_MAX), isCount('arrivals'), isCount('born')],
+};
 const VACANT: Command = { $eq: [{ $ifNull: ['$grant', null] }, null] };
 
 /** One less than the first token of a new document. `$$NOW` would not do: over an election it may go back. */
@@ -41,7 +57,7 @@ export function tryCommand(collection: string, { key, session, ticket }: Request
   return {
     findAndModify: collection,
     query: { _id: key },
-    update: stages(choose([[{ $and: [VERSION_IS_OURS, VACANT] }, changed(granted)]], '$$ROOT')),
+    update: stages(choose([[{ $and: [IS_OURS, VACANT] }, changed(granted)]], '$$ROOT')),
     upsert: true,
     new: true,
     maxTimeMS: COMMAND_LIMIT_MS,
@@ -56,7 +72,7 @@ export function arrivalMark({ key, session, ticket }: RequestOf<'tryGrant'>): Co
   const noted = { arrivals: NEXT_ARRIVAL, firstArrival: { $ifNull: ['$firstArrival', arrival] } };
   const after = choose(
     [
-      [{ $not: [VERSION_IS_OURS] }, '$$ROOT'],
+      [{ $not: [IS_OURS] }, '$$ROOT'],
       [VACANT, changed(granted)],
     ],
     changed(noted),
@@ -166,6 +182,7 @@ function firstArrivalFollows({ grant, arrivals, withoutSessions }: RequestOf<'va
   const form = `^${arrivals + 1}/[A-Za-z0-9_-]{1,64}/[1-9][0-9]{0,15}:[1-9][0-9]{0,8}$`;
   const fits = {
     $and: [
+      IS_OURS,
       { $regexMatch: { input: '$firstArrival', regex: form } },
       { $not: [{ $in: [{ $concat: [ARRIVED_SESSION, '/', ARRIVED_N] }, literal(ownIds)] }] },
       { $not: [{ $in: [ARRIVED_SESSION, literal(withoutSessions)] }] },

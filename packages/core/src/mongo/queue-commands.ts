@@ -3,7 +3,7 @@
  * `store.ts` sends them. A ticket counts only if every field has the form we write: whatever another tool leaves in the
  * collection is filtered out by the server, before `limit`, so that it can never fill a page.
  */
-import { type TicketRef, ticketId } from '../protocol/grant.js';
+import { CALLERS_MAX, COUNT_MAX, type TicketRef, ticketId } from '../protocol/grant.js';
 import { COMMAND_LIMIT_MS, type Command, literal, long, MAJORITY, type RequestOf } from './commands.js';
 import { arrivalMark } from './lock-commands.js';
 
@@ -23,8 +23,9 @@ const ID_MATCHES: Command = {
 /** What makes a document a ticket; `key` is matched beside it. */
 const WELL_FORMED: Command = {
   at: { $type: 'timestamp' },
-  n: { $type: 'long', $gte: 1 },
-  callers: { $type: 'long', $gte: 1 },
+  n: { $type: 'long', $gte: 1, $lte: long(COUNT_MAX) },
+  // A list with such a number in it is none.
+  callers: { $type: 'long', $not: { $type: 'array' }, $gte: 1, $lte: long(CALLERS_MAX) },
 };
 const SESSION_TEXT: Command = { $regex: '^[A-Za-z0-9_-]{1,64}$' };
 const TICKET_FIELDS: Command = { session: 1, n: 1, callers: 1 };

@@ -2,7 +2,7 @@
  * What is stored, as the engine sees it: plain values, read from what the store hands up. Reading is strict, because
  * other tools may write into the same collection: what is not ours is said to be malformed, and never guessed at.
  */
-import { isSessionId } from './grant.js';
+import { CALLERS_MAX, COUNT_MAX, isSessionId } from './grant.js';
 
 /** The version of the stored documents that this code writes and understands. */
 export const DOCUMENT_VERSION = 1;
@@ -64,7 +64,7 @@ export function readLock(raw: Raw): LockState | null {
 export function readTicket(raw: Raw): TicketState | null {
   const { session, n, callers } = raw;
   if (!isSessionId(session) || !isCount(n) || !isCount(callers)) return null;
-  if (n < 1 || callers < 1 || raw._id !== `${session}/${n}`) return null;
+  if (n < 1 || callers < 1 || callers > CALLERS_MAX || raw._id !== `${session}/${n}`) return null;
   return { session, n, callers };
 }
 
@@ -75,7 +75,7 @@ export function readSession(raw: Raw): SessionState | null {
   const beats = raw.beats ?? 0;
   const leaseMS = raw.leaseMS ?? 0;
   if (!isSessionId(session) || (state !== 'alive' && state !== 'dead')) return null;
-  if (!isCount(version) || !isCount(beats) || !isCount(leaseMS) || typeof remainingMS !== 'number') return null;
+  if (!isCount(version) || !isCount(beats) || !isCount(leaseMS) || !isNumber(remainingMS)) return null;
   return {
     session,
     version,
@@ -90,7 +90,11 @@ export function readSession(raw: Raw): SessionState | null {
 }
 
 function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= COUNT_MAX;
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -20,6 +20,16 @@ export interface Grant {
   readonly tickets: readonly TicketRef[];
 }
 
+/**
+ * The largest token and count that is taken for one of ours: from there on nobody could count exactly. First tokens reach
+ * it in the year 2255.
+ */
+export const COUNT_MAX = 9_000_000_000_000_000;
+/** The largest fence that is granted after: with room for the runs that may follow before anybody looks again. */
+export const FENCE_MAX: number = COUNT_MAX - 10 ** 12;
+/** How many callers one ticket can have, as far as a grant can say. */
+export const CALLERS_MAX = 999_999_999;
+
 const TICKET = /^([1-9][0-9]{0,15}):([1-9][0-9]{0,8})$/;
 const TOKEN = /^[1-9][0-9]{0,15}$/;
 /** What a session id may look like: never `/`, `,` or `:`, so that it can be told apart inside a grant. */
@@ -45,17 +55,20 @@ export function parseGrant(text: unknown): Grant | null {
   if (typeof text !== 'string') return null;
   const [session, token, list, ...rest] = text.split('/');
   if (rest.length > 0 || list === undefined || token === undefined) return null;
-  if (!isSessionId(session) || !TOKEN.test(token) || !Number.isSafeInteger(Number(token))) return null;
+  if (!isSessionId(session) || !TOKEN.test(token)) return null;
   const tickets = parseTickets(list);
-  return tickets === null ? null : { session, firstToken: Number(token), tickets };
+  if (tickets === null) return null;
+  const grant = { session, firstToken: Number(token), tickets };
+  return lastToken(grant) <= COUNT_MAX ? grant : null;
 }
 
 function parseTickets(list: string): TicketRef[] | null {
   const tickets: TicketRef[] = [];
   for (const part of list.split(',')) {
     const match = TICKET.exec(part);
-    if (match === null) return null;
-    tickets.push({ n: Number(match[1]), callers: Number(match[2]) });
+    const n = Number(match?.[1]);
+    if (match === null || n > COUNT_MAX) return null;
+    tickets.push({ n, callers: Number(match[2]) });
   }
   return tickets;
 }
