@@ -25,6 +25,8 @@ export interface ClusterSettings {
   /** Whether members too talk through the bridge, so that they can be parted from each other. */
   readonly bridgedMembers?: boolean;
   readonly oplogSizeMB?: number;
+  /** When members end driver sessions that nobody uses, with the cursors in them, where not after half an hour. */
+  readonly sessionTimeoutMinutes?: number;
   /** By how much the clock of each member is wrong, at first; needs the library in the second field. */
   readonly clocks?: { readonly library: string; readonly offsetsMS: readonly [number, number, number] };
 }
@@ -148,8 +150,14 @@ export class Member {
   }
 
   #arguments(): string[] {
-    const { oplogSizeMB } = this.#settings;
+    const { oplogSizeMB, sessionTimeoutMinutes } = this.#settings;
     const parameters = ['enableTestCommands=1', 'diagnosticDataCollectionEnabled=false'];
+    if (sessionTimeoutMinutes !== undefined)
+      parameters.push(
+        `localLogicalSessionTimeoutMinutes=${sessionTimeoutMinutes}`,
+        'logicalSessionRefreshMillis=5000',
+        'ttlMonitorSleepSecs=5',
+      );
     const options = {
       port: this.port,
       dbpath: this.#folder,

@@ -14,6 +14,8 @@ export interface ProcessSettings {
   readonly seed: number;
   readonly workload: WorkloadSettings;
   readonly variant: VariantName;
+  /** How often it tells what it takes of memory. */
+  readonly resourcesEveryMS: number;
 }
 
 /** How the callers of a process call. */
@@ -44,14 +46,20 @@ export type VariantName =
   | 'last come, first served'
   | 'never deletes tickets'
   | 'same token again'
-  | 'deaf and blind';
+  | 'deaf and blind'
+  | LeakName;
+
+/** Locks that are right, in a process that keeps what it should let go. */
+export type LeakName = 'keeps memory' | 'forgets cursors' | 'reads streams it has closed' | 'forgets timers';
 
 /** What a process is to do. */
 export type Order =
   | { readonly kind: 'start' }
-  /** Each caller ends with the call it is in; critical sections are short from now on. */
+  /** Each caller ends with the call it is in; critical sections are short until the next start. */
   | { readonly kind: 'finish' }
   | { readonly kind: 'close' }
+  /** Tells what it takes, now that nothing of it is under way. */
+  | { readonly kind: 'measure' }
   /** Occupies its own connections with slow queries. */
   | { readonly kind: 'hog'; readonly durationMS: number; readonly queriesCount: number }
   /** One call; its hold ends by 'release', or after `holdMS`. */
@@ -113,9 +121,12 @@ export type ProcessFact =
   | {
       readonly kind: 'resources';
       readonly at: number;
+      /** Whether it was asked for, at rest. */
+      readonly atRest: boolean;
       readonly heapMB: number;
       readonly rssMB: number;
-      readonly handlesCount: number;
+      /** What keeps the process alive, by name. */
+      readonly handles: Readonly<Record<string, number>>;
     }
   | { readonly kind: 'trouble'; readonly at: number; readonly message: string }
   | { readonly kind: 'finished'; readonly at: number };

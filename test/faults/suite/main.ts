@@ -12,7 +12,7 @@ import { runLong, sourcesHash } from './long.js';
 import { measureRecovery } from './recovery.js';
 import { failureOf, lineOf, markdownOf, summaryOf } from './report.js';
 import { missing, run } from './run.js';
-import { BROKEN, findsWhatIsBroken } from './self-check.js';
+import { BROKEN, findsWhatIsBroken, findsWhatLeaks, LEAKING } from './self-check.js';
 import { soak } from './soak.js';
 import { LONG, type Row, SHORT, TABLE } from './table.js';
 
@@ -24,7 +24,7 @@ const USAGE = `
     --fresh             from the beginning
   --recovery            how long faults cost; --repeats <n>, default 20; --only <word of what is measured>
   --soak                20 minutes; --minutes <n>
-  --self-check          locks that are broken on purpose must be found out
+  --self-check          locks that are broken on purpose, and processes that leak, must be found out; --only <word of it>
   --list                the rows and their faults
   --seed <n>            instead of a random one
   --times <n>           each row so often, with seeds that follow one another
@@ -125,9 +125,18 @@ async function heading(): Promise<string> {
 
 async function checkTheChecker(): Promise<boolean> {
   let all = true;
-  for (const broken of BROKEN) {
+  const chosen = (name: string): boolean =>
+    options.only.length === 0 || options.only.some((word) => name.includes(word));
+  for (const broken of BROKEN.filter(({ what }) => chosen(what))) {
     const { passed, found } = await findsWhatIsBroken(broken, { seed, binary, environment, say });
     console.log(`${passed ? 'ok    ' : 'FAILED'} ${broken.what}: found ${[...found].join(', ') || 'nothing'}`);
+    all &&= passed;
+  }
+  for (const leaking of LEAKING.filter(({ variant }) => chosen(`soak, ${variant}`))) {
+    const { passed, found } = await findsWhatLeaks(leaking, { seed, binary, environment, say });
+    console.log(
+      `${passed ? 'ok    ' : 'FAILED'} soak, ${leaking.variant}: found ${[...found].join(', ') || 'nothing'}`,
+    );
     all &&= passed;
   }
   return all;

@@ -24,6 +24,7 @@ export interface ProcessesSettings {
   readonly variant: VariantName;
   /** Whether each process has its own side of the bridge. */
   readonly bridged: boolean;
+  readonly resourcesEveryMS: number;
 }
 
 /** One of them. */
@@ -186,9 +187,10 @@ export class Processes {
   /** Every caller ends with the call it is in. Resolves when all have. */
   async finish(limitMS: number): Promise<void> {
     const working = this.alive;
+    const before = new Map(working.map((each) => [each, each.finishedCount]));
     for (const each of working) each.send({ kind: 'finish' });
     const left = (): string[] =>
-      working.filter((each) => each.alive && each.finishedCount === 0).map(({ name }) => name);
+      working.filter((each) => each.alive && each.finishedCount === before.get(each)).map(({ name }) => name);
     await until('every call has settled', () => left().length === 0, limitMS).catch((error: Error) => {
       throw new Error(`${error.message}: ${left().join(', ')}`);
     });
@@ -210,13 +212,13 @@ export class Processes {
   };
 
   async #spawn(): Promise<ContendingProcess> {
-    const { cluster, history, dbName, seed, workload, variant, bridged } = this.#settings;
+    const { cluster, history, dbName, seed, workload, variant, bridged, resourcesEveryMS } = this.#settings;
     this.#startedCount += 1;
     const name = `p${this.#startedCount}`;
     const address = bridged ? addressOf(this.#startedCount) : '127.0.0.1';
     if (bridged) await cluster.admit(name, address);
     const started = new ContendingProcess(
-      { name, uri: cluster.uri, dbName, address, seed, workload, variant },
+      { name, uri: cluster.uri, dbName, address, seed, workload, variant, resourcesEveryMS },
       history,
     );
     this.all.push(started);

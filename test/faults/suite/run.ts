@@ -23,6 +23,20 @@ export interface RunSettings {
   readonly variant?: VariantName;
   /** Told of each step, as it is taken. */
   readonly say?: (line: string) => void;
+  readonly rests?: Rests;
+}
+
+/** A run in legs: what is looked at between them. None of it may throw. */
+export interface Rests {
+  readonly legsCount: number;
+  readonly resourcesEveryMS: number;
+  readonly sessionTimeoutMinutes: number;
+  /** Everything is whole again, and everybody works. */
+  readonly calm: (stage: Stage) => Promise<void>;
+  /** Nobody has called yet, or every call has settled. */
+  readonly atRest: (stage: Stage) => Promise<void>;
+  /** Every process has closed. */
+  readonly gone: (stage: Stage) => Promise<void>;
 }
 
 export interface RunResult {
@@ -52,12 +66,16 @@ function possible({ faults }: Row, environment: Environment): Row['faults'] {
 
 /** Runs a row with those of its faults that can be tried here. */
 export async function run(settings: RunSettings): Promise<RunResult> {
-  const { row, seed, binary, environment, variant = 'real' } = settings;
+  const { row, seed, binary, environment, variant = 'real', rests } = settings;
   const startedAt = nowMS();
   const needs = new Set(possible(row, environment).flatMap((fault) => fault.needs));
   const { workload, processesCount, sparedCount } = row;
   const about = { binary, environment, needs, workload, processesCount, sparedCount, seed, variant };
-  return onStage(about, async (stage) => {
+  const looks = rests && {
+    resourcesEveryMS: rests.resourcesEveryMS,
+    sessionTimeoutMinutes: rests.sessionTimeoutMinutes,
+  };
+  return onStage({ ...about, ...looks }, async (stage) => {
     const play = new Play(settings, stage);
     const recorded = await play.perform();
     const verdict = withDud(judge(recorded), recorded, settings);
@@ -84,6 +102,8 @@ const QUIET_LIMIT_MS = 30_000;
 class Play {
   readonly #settings: RunSettings;
   readonly #stage: Stage;
+  /** The faults whose turn is still to come. */
+  #turn: Row['faults'] = [];
 
   constructor(settings: RunSettings, stage: Stage) {
     this.#settings = settings;
@@ -94,17 +114,14 @@ class Play {
   async perform(): Promise<Run> {
     const { row } = this.#settings;
     const { scene, probe, stored, history } = this.#stage;
-    scene.processes.order({ kind: 'start' });
-    await during(row.durationMS, async (time) => {
-      await this.#disturb(time);
-      await pass(row.durationMS, time);
-    });
+    await this.#work();
     if (row.each && this.#untried().length > 0)
       await during(row.durationMS, (time) => this.#disturb(time, () => this.#untried().length === 0));
     this.#say('healing');
     await scene.cluster.heal();
     this.#say('finishing');
     await this.#quieten();
+    await this.#settings.rests?.gone(this.#stage);
     await probe.stop();
     this.#say('looking for what is left');
     const leftovers = await this.#leftovers();
@@ -121,6 +138,36 @@ class Play {
     };
   }
 
+  async #work(): Promise<void> {
+    const { row, rests } = this.#settings;
+    await rests?.atRest(this.#stage);
+    await this.#leg(row.durationMS / (rests?.legsCount ?? 1));
+    for (let leg = 2; rests !== undefined && leg <= rests.legsCount; leg += 1) {
+      await this.#rest(rests);
+      await this.#leg(row.durationMS / rests.legsCount);
+    }
+    if (rests !== undefined) await this.#rest(rests);
+  }
+
+  async #leg(durationMS: number): Promise<void> {
+    this.#stage.scene.processes.order({ kind: 'start' });
+    await during(durationMS, async (time) => {
+      await this.#disturb(time);
+      await pass(durationMS, time);
+    });
+  }
+
+  async #rest({ calm, atRest }: Rests): Promise<void> {
+    const { cluster, processes } = this.#stage.scene;
+    this.#say('resting');
+    await cluster.heal();
+    await calm(this.#stage);
+    await processes.finish(QUIET_LIMIT_MS).catch((error: Error) => this.#trouble(error.message));
+    // What the dead hold is found by who comes.
+    await this.#examine();
+    await atRest(this.#stage);
+  }
+
   /** Faults for which there was no occasion yet. */
   #untried(): Row['faults'] {
     const { row, environment } = this.#settings;
@@ -134,12 +181,12 @@ class Play {
     const faults = possible(row, environment);
     if (faults.length === 0) return;
     // Round and round in an order of their own, so that each has its turn.
-    let turn: (typeof faults)[number][] = [];
     while (!time.aborted && !enough()) {
       await pass(scene.chance.between(...row.calmMS), time);
-      if (turn.length === 0) turn = shuffled(faults, scene.chance);
-      const fault = turn.pop();
+      if (this.#turn.length === 0) this.#turn = shuffled(faults, scene.chance);
+      const fault = this.#turn.at(-1);
       if (time.aborted || fault === undefined) break;
+      this.#turn = this.#turn.slice(0, -1);
       this.#say(fault.name);
       await fault.inject(scene, time).catch((error: Error) => this.#trouble(`${fault.name}: ${error.message}`));
     }

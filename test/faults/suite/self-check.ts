@@ -1,14 +1,16 @@
 /**
  * The checker, tried: locks that are broken on purpose, each under a short run, and what must be found of each; and the
- * real one under the same run, of which nothing may be. A checker that finds nothing here finds nothing anywhere. `main.ts`
- * runs all of them; the short test runs one.
+ * real one under the same run, of which nothing may be. The soak too, by processes that leak on purpose. A checker that
+ * finds nothing here finds nothing anywhere. `main.ts` runs all of them; the short test runs one.
  */
 import type { FindingKind } from './checker.js';
-import type { VariantName, WorkloadSettings } from './facts.js';
+import type { LeakName, VariantName, WorkloadSettings } from './facts.js';
 import { PAUSES } from './faults/process-faults.js';
+import type { Leak } from './looks.js';
 import type { RunSettings } from './run.js';
 import { run } from './run.js';
-import type { Row } from './table.js';
+import { soakOnce } from './soak.js';
+import { type Row, SOAK } from './table.js';
 import { WORKLOADS } from './workloads.js';
 
 export interface Broken {
@@ -60,6 +62,39 @@ export async function findsWhatIsBroken(
 ): Promise<{ readonly passed: boolean; readonly found: ReadonlySet<FindingKind> }> {
   const { verdict } = await run({ ...settings, row, variant });
   const found = new Set(verdict.findings.map(({ kind }) => kind));
+  const passed = finds.length === 0 ? found.size === 0 : finds.every((kind) => found.has(kind));
+  return { passed, found };
+}
+
+/** A process that leaks, and what the soak must find of it; nothing where it does not leak. */
+export interface Leaking {
+  readonly variant: 'real' | LeakName;
+  readonly finds: readonly Leak['kind'][];
+}
+
+export const LEAKING: readonly Leaking[] = [
+  { variant: 'real', finds: [] },
+  { variant: 'keeps memory', finds: ['memory'] },
+  { variant: 'forgets cursors', finds: ['cursors'] },
+  { variant: 'reads streams it has closed', finds: ['cursors'] },
+  { variant: 'forgets timers', finds: ['handles'] },
+];
+
+/** Its samples come fast, so that a short run has enough of them. */
+const SHORT_SOAK = {
+  row: { ...SOAK, name: 'short soak', faults: [], processesCount: 2, durationMS: 8_000 },
+  legsCount: 1,
+  resourcesEveryMS: 200,
+  shortestMS: 0,
+} as const;
+
+/** Whether the soak found what leaks, and nothing where nothing does. */
+export async function findsWhatLeaks(
+  { variant, finds }: Leaking,
+  settings: Omit<RunSettings, 'row' | 'variant' | 'rests'>,
+): Promise<{ readonly passed: boolean; readonly found: ReadonlySet<string> }> {
+  const { result, leaks } = await soakOnce({ ...settings, ...SHORT_SOAK, variant });
+  const found = new Set<string>([...leaks, ...result.verdict.findings].map(({ kind }) => kind));
   const passed = finds.length === 0 ? found.size === 0 : finds.every((kind) => found.has(kind));
   return { passed, found };
 }

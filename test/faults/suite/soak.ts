@@ -1,65 +1,153 @@
 /**
- * The soak: four processes work for many minutes under random faults. Two of them are never killed, and must end with as
- * much memory and as many handles as they had early on; the history is judged like any other; and when all have closed,
- * by themselves, the server has no cursor of theirs. Called by `main.ts`.
+ * The soak: four processes work for many minutes under random faults, in legs, and rest between them. Two are never
+ * killed: their heap and their resident memory must be flat. At every rest the servers' own account must have no cursor
+ * and no connection that it should not (`looks.ts`), the database nothing that was left behind, and no process more timers
+ * or handles than it started with. The history is judged like any other. It ends with a record in Markdown. A run too
+ * short for a verdict on memory says so, and has failed. Called by `main.ts`, and by `self-check.ts` with leaks on purpose.
  */
+import { createRequire } from 'node:module';
 import type { Entry } from './facts.js';
-import { failureOf, lineOf, markdownOf, percentile, summaryOf, table } from './report.js';
-import { type RunSettings, run } from './run.js';
-import { SOAK } from './table.js';
+import { type Allowance, type Growth, growthOf } from './growth.js';
+import { type Leak, Looks } from './looks.js';
+import { failureOf, lineOf, markdownOf, summaryOf, table } from './report.js';
+import { type RunResult, type RunSettings, run } from './run.js';
+import { type Row, SOAK } from './table.js';
 
-export interface SoakSettings extends Omit<RunSettings, 'row'> {
+export interface SoakSettings extends Omit<RunSettings, 'row' | 'rests'> {
   readonly durationMS: number;
+}
+
+export interface SoakRunSettings extends Omit<RunSettings, 'rests'> {
+  readonly legsCount: number;
+  readonly resourcesEveryMS: number;
+  /** Less work than this is no soak. */
+  readonly shortestMS: number;
+}
+
+/** The memory of a process that was never killed. */
+interface Memory {
+  readonly process: string;
+  readonly heap: Growth;
+  readonly resident: Growth;
+}
+
+export interface SoakResult {
+  readonly result: RunResult;
+  readonly looks: Looks;
+  readonly memory: readonly Memory[];
+  readonly leaks: readonly Leak[];
 }
 
 type Resources = Extract<Entry, { kind: 'resources' }>;
 
-/** What of the run is compared: it warms up first. */
-const EARLY = [0.2, 0.4] as const;
-const LATE = [0.8, 1] as const;
-/** A heap after a collection moves by this much by itself; a leak of 20 minutes is much more. */
-const HEAP_GROWTH_MAX_MB = 4;
-const HANDLES_GROWTH_MAX = 6;
+/** The parts of a soak's work; between two of them is a rest. */
+const LEGS_COUNT = 5;
+const LEG_MS = [20_000, 120_000] as const;
+const RESOURCES_EVERY_MS = 2_000;
+const SHORTEST_MS = 150_000;
+/** In MB, after a collection: what a heap moves by itself. */
+const HEAP: Allowance = { share: 0.1, least: 1.5 };
+/** What a process has of the machine's memory is the allocators' affair as well. */
+const RESIDENT: Allowance = { share: 0.15, least: 15 };
 
 /** Whether nothing was found and nothing grew. */
 export async function soak({ durationMS, ...settings }: SoakSettings): Promise<boolean> {
-  const result = await run({ ...settings, row: { ...SOAK, durationMS } });
-  console.log(lineOf(result));
-  for (const line of failureOf(result)) console.log(line);
-  const samples = result.history.entries.filter((entry) => entry.kind === 'resources');
-  const survivors = ['p1', 'p2'].map((name) =>
-    growthOf(
-      name,
-      samples.filter(({ process }) => process === name),
-    ),
-  );
-  const head = ['process', 'samples', 'heap early', 'late', 'resident early', 'late', 'handles early', 'late'];
-  console.log(
-    `\n${table(
-      head,
-      survivors.map(({ cells }) => cells),
-    )}\n\n${markdownOf([summaryOf(result)])}`,
-  );
-  const grown = survivors.filter(({ flat }) => !flat);
-  for (const { name } of grown) console.log(`FAILED ${name} has grown`);
-  return result.verdict.findings.length === 0 && grown.length === 0;
+  const [least, most] = LEG_MS;
+  const legMS = Math.min(most, Math.max(least, durationMS / LEGS_COUNT));
+  const legsCount = Math.max(2, Math.round(durationMS / legMS));
+  const row = { ...SOAK, durationMS };
+  const about = { row, legsCount, resourcesEveryMS: RESOURCES_EVERY_MS, shortestMS: SHORTEST_MS };
+  const soaked = await soakOnce({ ...settings, ...about });
+  console.log(lineOf(soaked.result));
+  for (const line of failureOf(soaked.result)) console.log(line);
+  for (const { kind, what } of soaked.leaks) console.log(`FAILED ${kind}: ${what}`);
+  console.log(`\n${recordOf(soaked)}`);
+  return soaked.result.verdict.findings.length === 0 && soaked.leaks.length === 0;
 }
 
-function growthOf(name: string, samples: readonly Resources[]): { name: string; flat: boolean; cells: string[] } {
-  const median = (part: readonly [number, number], of: (sample: Resources) => number): number => {
-    const [from, to] = part.map((share) => Math.floor(share * samples.length));
-    return percentile(samples.slice(from, to).map(of), 0.5);
-  };
-  const heap = [EARLY, LATE].map((part) => median(part, ({ heapMB }) => heapMB));
-  const resident = [EARLY, LATE].map((part) => median(part, ({ rssMB }) => rssMB));
-  const handles = [EARLY, LATE].map((part) => median(part, ({ handlesCount }) => handlesCount));
-  const growth = ([early = Number.NaN, late = Number.NaN]: readonly number[]): number => late - early;
-  const flat = growth(heap) <= HEAP_GROWTH_MAX_MB && growth(handles) <= HANDLES_GROWTH_MAX;
-  const cells = [
-    name,
-    String(samples.length),
-    ...[...heap, ...resident].map((value) => `${value.toFixed(1)} MB`),
-    ...handles.map(String),
+/** A run with its rests, and everything that leaked in it. */
+export async function soakOnce(settings: SoakRunSettings): Promise<SoakResult> {
+  const { row, legsCount, resourcesEveryMS, shortestMS } = settings;
+  const looks = new Looks({ legsCount, resourcesEveryMS, callersCount: row.workload.callersCount });
+  const result = await run({ ...settings, rests: looks });
+  const memory = memoryOf(result, row);
+  const short = row.durationMS < shortestMS || memory.some(({ heap }) => heap.state === 'too short');
+  const leaks = [...looks.findings, ...(short ? [tooShort(row, shortestMS)] : memory.flatMap(grownMemory))];
+  return { result, looks, memory, leaks };
+}
+
+function tooShort({ durationMS }: Row, shortestMS: number): Leak {
+  const what = `${seconds(durationMS)} is too short for a verdict on memory; from ${seconds(shortestMS)} on there is one`;
+  return { kind: 'too short', what };
+}
+
+function memoryOf({ history }: RunResult, { sparedCount }: Row): Memory[] {
+  const all = history.entries.filter((entry): entry is Resources => entry.kind === 'resources' && !entry.atRest);
+  return Array.from({ length: sparedCount }, (_, index) => {
+    const process = `p${index + 1}`;
+    const samples = all.filter((sample) => sample.process === process);
+    const heap = samples.map(({ at, heapMB: value }) => ({ at, value }));
+    const resident = samples.map(({ at, rssMB: value }) => ({ at, value }));
+    return { process, heap: growthOf(heap, HEAP), resident: growthOf(resident, RESIDENT) };
+  });
+}
+
+function grownMemory({ process, heap, resident }: Memory): Leak[] {
+  const said = ({ start, end, limit }: Growth): string => `${mb(start)} → ${mb(end)}, at most ${mb(limit)} is flat`;
+  return [
+    ...(heap.state === 'flat' ? [] : [{ kind: 'memory', what: `heap of ${process}: ${said(heap)}` } as const]),
+    ...(resident.state === 'flat'
+      ? []
+      : [{ kind: 'memory', what: `resident, ${process}: ${said(resident)}` } as const]),
   ];
-  return { name, flat, cells };
+}
+
+/** What a page of the docs may have of it. */
+function recordOf({ result, looks, memory, leaks }: SoakResult): string {
+  const { version } = createRequire(import.meta.url)('mongodb/package.json') as { version: string };
+  const { row, tookMS, verdict } = result;
+  const found = [...verdict.findings, ...leaks].map(({ kind, what }) => `- ${kind}: ${what}`);
+  return [
+    `Driver ${version}; ${seconds(row.durationMS)} of work in ${looks.legsCount} legs, ${seconds(tookMS)} with the rests.`,
+    memoryTable(memory),
+    restsTable(looks),
+    markdownOf([summaryOf(result)]),
+    found.length === 0 ? 'Nothing was found.' : `Found:\n\n${found.join('\n')}`,
+  ].join('\n\n');
+}
+
+function memoryTable(memory: readonly Memory[]): string {
+  const head = ['never killed', 'samples', 'heap, start', 'end', 'resident, start', 'end', 'verdict'];
+  const rows = memory.map(({ process, heap, resident }) => {
+    const states = new Set([heap.state, resident.state]);
+    const verdict = states.has('too short') ? 'too short' : states.has('grown') ? 'grown' : 'flat';
+    return [
+      process,
+      String(heap.samplesCount),
+      ...[heap, resident].flatMap(({ start, end }) => [mb(start), mb(end)]),
+      verdict,
+    ];
+  });
+  return table(head, rows);
+}
+
+function restsTable({ records }: Looks): string {
+  const cursors = ['cursors read at work', 'at rest', 'abandoned in faults', 'all cursors of the set'];
+  const rows = records.map((record) => [
+    record.name,
+    String(record.readAtWorkCount),
+    String(record.readCount),
+    String(record.abandonedCount),
+    String(record.allCursorsCount),
+    String(record.connectionsCount),
+  ]);
+  return table(['rest', ...cursors, 'most connections of a process to a member'], rows);
+}
+
+function mb(value: number): string {
+  return `${value.toFixed(1)} MB`;
+}
+
+function seconds(valueMS: number): string {
+  return `${Math.round(valueMS / 1_000)} s`;
 }

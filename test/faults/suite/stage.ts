@@ -23,6 +23,8 @@ export interface StageSettings {
   readonly sparedCount?: number;
   readonly seed: number;
   readonly variant?: VariantName;
+  readonly resourcesEveryMS?: number;
+  readonly sessionTimeoutMinutes?: number;
 }
 
 export interface Stage {
@@ -34,6 +36,7 @@ export interface Stage {
 
 export const DB_NAME = 'fault_suite';
 const OPLOG_SMALL_MB = 1;
+const RESOURCES_EVERY_MS = 5_000;
 
 /** Has the stage for as long as the work lasts. */
 export async function onStage<T>(settings: StageSettings, work: (stage: Stage) => Promise<T>): Promise<T> {
@@ -50,6 +53,7 @@ export async function onStage<T>(settings: StageSettings, work: (stage: Stage) =
 
 async function setUp(settings: StageSettings, folder: string, undo: (() => Promise<unknown>)[]): Promise<Stage> {
   const { workload, seed, variant = 'real', needs, processesCount, sparedCount = 0 } = settings;
+  const { resourcesEveryMS = RESOURCES_EVERY_MS } = settings;
   const history = new History();
   const disturbances = new Disturbances();
   const cluster = await startCluster(settings, folder);
@@ -63,7 +67,8 @@ async function setUp(settings: StageSettings, folder: string, undo: (() => Promi
   const probe = new Probe(observer.db, disturbances);
   undo.push(() => probe.stop());
   const bridged = needs.has('bridge');
-  const processes = new Processes({ cluster, history, seed, variant, bridged, dbName: DB_NAME, workload });
+  const common = { cluster, history, seed, variant, bridged, workload, resourcesEveryMS };
+  const processes = new Processes({ ...common, dbName: DB_NAME });
   undo.push(() => processes.end());
   const started = await processes.start(processesCount);
   const spared = new Set(started.slice(0, sparedCount).map(({ name }) => name));
@@ -72,12 +77,16 @@ async function setUp(settings: StageSettings, folder: string, undo: (() => Promi
   return { scene, history, probe, stored };
 }
 
-function startCluster({ binary, environment, needs }: StageSettings, folder: string): Promise<Cluster> {
+function startCluster(
+  { binary, environment, needs, sessionTimeoutMinutes }: StageSettings,
+  folder: string,
+): Promise<Cluster> {
   const { clockLibrary: library } = environment;
   return Cluster.start({
     binary,
     folder,
     bridgedMembers: needs.has('bridged members'),
+    ...(sessionTimeoutMinutes !== undefined && { sessionTimeoutMinutes }),
     ...(needs.has('small oplog') && { oplogSizeMB: OPLOG_SMALL_MB }),
     ...(needs.has('clocks') && library !== null && { clocks: { library, offsetsMS: [0, 0, 0] as const } }),
   });

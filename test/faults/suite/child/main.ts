@@ -11,13 +11,13 @@ import { nowMS } from '../../../../packages/examples/src/demo/clock.js';
 import type { Order, ProcessFact, ProcessSettings } from '../facts.js';
 import { CLOCK_SKEW_MS, HEARTBEAT_MS, IDLE_MS, LEASE_MS, PATROL_MS } from '../settings.js';
 import { GuardedDocuments } from './guarded.js';
+import { leak } from './leaks.js';
 import { Stalls } from './stalls.js';
 import { breakPorts, type Locks, lockWithoutServer } from './variants.js';
 import { Announcements, watchPorts } from './watched-ports.js';
 import { Work } from './work.js';
 
 const settings: ProcessSettings = JSON.parse(process.env.FAULT_SUITE_PROCESS ?? '{}');
-const RESOURCES_EVERY_MS = 5_000;
 
 /** Every host of the set is where the harness says: this process's own side of the bridge. */
 const lookup: LookupFunction = (_host, options, callback) => {
@@ -142,19 +142,21 @@ async function carryOut(order: Order): Promise<void> {
   if (order.kind === 'release') return work.release(order.caller);
   if (order.kind === 'hog') return hog(order.durationMS, order.queriesCount);
   if (order.kind === 'close') return close();
+  if (order.kind === 'measure') return tellResources(true);
   await work.finish();
   tell({ kind: 'finished', at: nowMS() });
 }
 
 /** After a collection, so that what is left is what is kept. */
-function tellResources(): void {
+function tellResources(atRest: boolean): void {
   (globalThis as { gc?: () => void }).gc?.();
   const { heapUsed, rss } = process.memoryUsage();
-  const handlesCount = process.getActiveResourcesInfo().length;
-  tell({ kind: 'resources', heapMB: heapUsed / 2 ** 20, rssMB: rss / 2 ** 20, handlesCount, at: nowMS() });
+  const handles: Record<string, number> = {};
+  for (const name of process.getActiveResourcesInfo()) handles[name] = (handles[name] ?? 0) + 1;
+  tell({ kind: 'resources', atRest, heapMB: heapUsed / 2 ** 20, rssMB: rss / 2 ** 20, handles, at: nowMS() });
 }
 
-const resources = setInterval(tellResources, RESOURCES_EVERY_MS).unref();
+const resources = setInterval(() => tellResources(false), settings.resourcesEveryMS).unref();
 process.on('disconnect', () => process.exit());
 process.on('message', (order: Order) => {
   carryOut(order).catch(trouble);
@@ -164,3 +166,4 @@ await client.connect();
 tell({ kind: 'connected', at: nowMS() });
 await locks.connect();
 tell({ kind: 'ready', at: nowMS() });
+leak(settings, client);

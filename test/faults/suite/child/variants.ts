@@ -35,6 +35,10 @@ const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
     };
     return { ...ports, store: overriding(store, { handoff }) };
   },
+  'reads streams it has closed': ({ store, feed }) => ({
+    store,
+    feed: { open: (request) => overriding(feed.open(request), { close: async () => {} }) },
+  }),
   'deaf and blind': ({ store, feed }) => ({
     store: overriding(store, {
       readGrantsOf: async () => [],

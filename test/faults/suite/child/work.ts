@@ -41,7 +41,9 @@ const AFTER_FAILURE_MS = 100;
 
 export class Work {
   readonly #host: WorkHost;
-  readonly #finish = new AbortController();
+  #finish = new AbortController();
+  /** How often each caller has called. */
+  readonly #times = new Map<number, number>();
   readonly #told = new Map<string, AbortController>();
   #under = Promise.resolve();
 
@@ -49,7 +51,9 @@ export class Work {
     this.#host = host;
   }
 
+  /** Also again, once all have finished. */
   start(): void {
+    this.#finish = new AbortController();
     const { style, callersCount } = this.#host.settings.workload;
     const names = Array.from({ length: style === 'told' ? 0 : callersCount }, (_, index) => index + 1);
     this.#under = Promise.all(names.map((number) => this.#callAgainAndAgain(number))).then(() => {});
@@ -80,8 +84,10 @@ export class Work {
 
   async #callAgainAndAgain(number: number): Promise<void> {
     const { name, seed, workload } = this.#host.settings;
-    const chance = Chance.named(seed, `${name}.${number}`);
-    for (let time = 1; !this.#finishing; time += 1) {
+    const before = this.#times.get(number) ?? 0;
+    const chance = Chance.named(seed, before === 0 ? `${name}.${number}` : `${name}.${number} after ${before}`);
+    for (let time = before + 1; !this.#finishing; time += 1) {
+      this.#times.set(number, time);
       const failed = await this.#call(this.#choose(`${name}.${number}.${time}`, chance));
       const [least, most] = workload.restMS;
       await this.#rest(failed ? AFTER_FAILURE_MS : chance.between(least, most));
