@@ -49,7 +49,9 @@ const CALM_LIMIT_MS = 20_000;
 const REST_LIMIT_MS: number = IDLE_MS + LEASE_MS + PATROL_MS + 10 * SLACK_MS;
 const GONE_LIMIT_MS = 10_000;
 const LOOK_EVERY_MS = 500;
-/** Each caller has one command under way at most; what the library sends for all, and the driver's two that watch. */
+/** Each caller has one command of its own under way at most, and one of the library's for its key. */
+const OF_CALLER_COUNT = 2;
+/** What the library sends for all, and the driver's two that watch. */
 const OWN_CONNECTIONS_COUNT = 12;
 /** Timers of the driver that watch the members come and go. */
 const HANDLES_SLACK = 2;
@@ -72,7 +74,7 @@ export class Looks implements Rests {
   constructor({ legsCount, resourcesEveryMS, callersCount }: LooksSettings) {
     this.legsCount = legsCount;
     this.resourcesEveryMS = resourcesEveryMS;
-    this.#connectionsMax = callersCount + OWN_CONNECTIONS_COUNT;
+    this.#connectionsMax = OF_CALLER_COUNT * callersCount + OWN_CONNECTIONS_COUNT;
   }
 
   readonly calm = async (stage: Stage): Promise<void> => {
