@@ -66,6 +66,13 @@ export class Observer {
 
   /** What the processes need to be there. */
   async prepare(): Promise<void> {
+    // Its limits are short, and a machine that is busy may not keep them while the set is young.
+    const connects = (): Promise<boolean> =>
+      this.client.connect().then(
+        () => true,
+        () => false,
+      );
+    await until('the harness is connected', connects);
     await this.guarded.create(this.keys);
     await this.db.collection('slow').insertOne({});
   }
