@@ -1,5 +1,5 @@
 /** The change stream when the server or the network fails under it: on a server of its own, with fail points and a proxy. */
-import { MongoClient } from 'mongodb';
+import { type Binary, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '#core/base/clock.js';
 import type { LockStore } from '#core/ports.js';
@@ -77,6 +77,12 @@ function starts(commands: CommandLog): unknown[] {
   return stages.map(({ startAtOperationTime }) => startAtOperationTime ?? null);
 }
 
+/** The driver's session of each command, oldest first. */
+function sessionsOf(commands: CommandLog, names: readonly string[] | null): string[] {
+  const chosen = commands.all.filter(({ name }) => names === null || names.includes(name));
+  return chosen.map(({ command }) => (command.lsid as { id: Binary }).id.toString('hex'));
+}
+
 describe('a stream', () => {
   it.each([
     ['the primary stepping down', { errorCode: 189 }],
@@ -93,6 +99,23 @@ describe('a stream', () => {
     expect(seen.turns).toEqual(['opened', 'interrupted', 'opened']);
     expect(starts(commands).every((start) => start !== null)).toBe(true);
     await delivers(seen);
+  });
+
+  it('that is broken never uses its session again, or a member that is primary no more would keep the cursor', async () => {
+    const { seen, commands } = await open('forgetful');
+    const [session] = sessionsOf(commands, ['getMore', 'aggregate']).slice(-1);
+    await failCommands('forgetful', { times: 1, failCommands: ['getMore'], errorCode: 10107 });
+    const before = commands.all.length;
+    await nudge(seen);
+    await eventually(() => seen.openedCount === 2);
+    await delivers(seen);
+    // The one that broke was on its way, or came after.
+    const opened = commands.all.findLastIndex(({ name }) => name === 'aggregate');
+    expect(opened).toBeGreaterThanOrEqual(before);
+    const after = new Set(sessionsOf(commands, null).slice(opened));
+    expect(after.size).toBeGreaterThan(0);
+    expect(session).toBeDefined();
+    expect(after).not.toContain(session);
   });
 
   it.each([136, 260, 280, 286])(

@@ -119,6 +119,9 @@ class GrantStream implements FeedHandle {
     try {
       await this.#openCursor(cursor);
       while (!this.#closed && cursor.id !== null) await this.#readMore(cursor);
+    } catch (error) {
+      if (!this.#closed) forgetSession(session);
+      throw error;
     } finally {
       this.#cursor = null;
       if (cursor.id !== null && !this.#closed) void this.#kill(cursor);
@@ -188,7 +191,7 @@ class GrantStream implements FeedHandle {
     });
   }
 
-  /** As far as the server can be reached; it would end an idle cursor itself some minutes later. */
+  /** As far as the primary has it; see `forgetSession` for another member. */
   async #kill({ id }: Cursor): Promise<void> {
     const command = { killCursors: this.#options.collection, cursors: [id] };
     await this.#connection.ask(command, { limitMS: KILL_LIMIT_MS }).catch(() => {});
@@ -198,4 +201,12 @@ class GrantStream implements FeedHandle {
   #tell(call: () => void): void {
     if (!this.#closed) callSafely(call, () => {});
   }
+}
+
+/**
+ * A broken stream may leave its cursor on a member that is not the primary any more, where no command of ours gets to. That member ends it when its
+ * session has not been used for half an hour (`localLogicalSessionTimeoutMinutes`), so the driver must not use the session again.
+ */
+function forgetSession(session: ClientSession): void {
+  session.serverSession.isDirty = true;
 }
