@@ -5,9 +5,14 @@
 #if LANES > 0
 #define returned(i) (p[processOf(i)].session == RETURNED)
 #ifdef NO_REAP_OWN
-#define patrolled someone(awaiting)
+#define ownToBury false
 #else
-#define patrolled (someone(awaiting) || someone(returned))
+#define ownToBury someone(returned)
+#endif
+#if defined(TRIES) && !defined(NO_LOOK_AFTER_TRY)
+#define patrolled (someone(awaiting) || ownToBury || asked)
+#else
+#define patrolled (someone(awaiting) || ownToBury)
 #endif
 #define l lane[_pid - N - P]
 
@@ -30,6 +35,10 @@
 active [LANES] proctype patrol() {
 end:
   do
+#ifdef TRIES
+  /* the look at a holder that lives is over */
+  :: d_step { asked && l.job == 0 && (grant == 0 || p[processOf(owner(grant))].session == ALIVE) -> asked = 0 }
+#endif
 #ifndef NO_REAP
   REAP(0)
   REAP(1)
@@ -87,6 +96,7 @@ end:
           witness(RESCUED);
           READ_FENCE;
           setGrant(w);
+          byRead(w);
           writeToken(z)
         :: else
         fi
@@ -96,6 +106,7 @@ end:
         :: w != 0 ->
           READ_FENCE;
           setGrant(w);
+          byRead(w);
           writeToken(z)
         :: else ->
           mustAgree(l.k, l.kNo);

@@ -34,6 +34,22 @@ inline settle(i) {
   x = 0
 }
 
+/* The same of one who leaves: no note of a first arrival may name its tickets when they are deleted. */
+inline leave(i) {
+  if
+  :: c[i].arrival == SENT -> c[i].left = c[i].left | bit(c[i].now)
+  :: else
+  fi;
+#ifdef DELETIONS
+  x = c[i].since;
+  do
+  :: x < c[i].now -> c[i].left = c[i].left | bit(x); x++
+  :: else -> break
+  od;
+#endif
+  settle(i)
+}
+
 /* INV-01: nobody else believes to hold it. INV-03: nobody waits who had arrived before this one called. */
 inline mustBeNext(i) {
   must(SERVED_TOO_LATE, up(processOf(i)));
@@ -182,7 +198,12 @@ end:
       x = 0
     }
   :: d_step { c[i].call == HOLD && p[q].session != CRASHED && mayUnlock(i) -> c[i].call = IDLE; c[i].excused = 0; p[q].running = FINISHED }
-  :: d_step { c[i].call == WAIT && p[q].session != CRASHED && leaves > 0 -> leaves--; c[i].call = IDLE; c[i].excused = 0; settle(i) }
+  :: d_step { c[i].call == WAIT && p[q].session != CRASHED && leaves > 0 ->
+      leaves--;
+      c[i].call = IDLE;
+      c[i].excused = 0;
+      leave(i)
+    }
   od
 }
 #undef i
@@ -197,6 +218,7 @@ end:
 #define overlaps(t) (p[processOf(owner(t))].sent == (t) && p[processOf(owner(t))].worker == ARR_HALF)
 #define mineOf(i) (processOf(i) == q)
 #define hasTicket(i) (mineOf(i) && c[i].call == WAIT && c[i].arrival != PENDING)
+#define hasCall(i) (mineOf(i) && c[i].call != IDLE)
 #define hasDelete(i) (mineOf(i) && c[i].delete != 0)
 #define hasAwaiting(i) (mineOf(i) && c[i].call == WAIT && c[i].arrival == SENT)
 #define deleting(anyq) someone(hasDelete)
@@ -204,9 +226,11 @@ end:
 #ifdef NO_RELEASE_AFTER_DELETE
 #define DELETE_FIRST skip
 #else
-#define DELETE_FIRST deleteSettled()
+#define DELETE_FIRST clearNote(); deleteSettled()
 #endif
-#define isDeleted(t) (mineOf(owner(t)) && kind(t) == ARR && (c[owner(t)].delete & bit(epoch(t))))
+#define isDeleted(t) (mineOf(owner(t)) && kind(t) == ARR && (c[owner(t)].delete & ~c[owner(t)].left & bit(epoch(t))))
+#define hasLeftOne(i) (mineOf(i) && (c[i].left & c[i].delete) != 0)
+#define hasSettled(i) (mineOf(i) && (c[i].delete & ~c[i].left) != 0)
 
 
 /* ---- what becomes of it ---- */
@@ -261,6 +285,7 @@ inline startOver() {
       c[x].complete = 0;
       c[x].before = 0;
       c[x].delete = 0;
+      c[x].left = 0;
       if
       :: c[x].call == WAIT ->
 #ifndef NO_ARRIVE_AGAIN
@@ -281,6 +306,10 @@ inline startOver() {
 /* Nothing of it matters any more but its tickets, and what it has sent. */
 inline crash() {
   crashes--;
+  endProcess()
+}
+
+inline endProcess() {
   me.session = CRASHED;
   me.news = 0;
   me.worker = FREE;
@@ -293,7 +322,7 @@ inline crash() {
     if
     :: processOf(w) == q ->
       settle(w);
-      c[w].call = IDLE; c[w].calls = ROUNDS; c[w].now = 0; c[w].since = 0; c[w].delete = 0; c[w].excused = 0
+      c[w].call = IDLE; c[w].calls = ROUNDS; c[w].now = 0; c[w].since = 0; c[w].delete = 0; c[w].left = 0; c[w].excused = 0
     :: else
     fi;
     w++
@@ -320,6 +349,11 @@ inline applyTry() {
     me.worker = TRY_WON
   :: else ->
     afterRefusedTry();
+#ifdef TRIES
+    asked = 1;
+    c[owner(me.sent)].call = IDLE;
+    settle(owner(me.sent));
+#endif
     me.sent = 0;
     me.worker = FREE
   fi
@@ -377,12 +411,31 @@ inline acknowledge() {
   me.worker = FREE
 }
 
+/* LEAVE, its first part: the note of the first arrival keeps its number, and names nobody. */
+inline clearNote() {
+  if
+  :: namesLeft(first) -> witness(NOTE_CLEARED); first = NOBODYS
+  :: else
+  fi;
+  do
+  :: x < N ->
+    if
+    :: mineOf(x) -> c[x].left = c[x].left & ~c[x].delete
+    :: else
+    fi;
+    x++
+  :: else -> break
+  od;
+  x = 0
+}
+
+/* LEAVE, its second part, and what is done for every ticket of a hold. */
 inline deleteSettled() {
   KEEP_UNLESS(isDeleted(queue[x]));
   do
   :: x < N ->
     if
-    :: mineOf(x) -> c[x].delete = 0
+    :: mineOf(x) -> c[x].delete = c[x].delete & c[x].left
     :: else
     fi;
     x++
@@ -621,9 +674,10 @@ end:
 
   /* the tickets of settled callers are deleted; those of a run at the latest just before its release */
 #ifdef FINE
-  :: d_step { here && someone(hasDelete) -> deleteSettled() }
+  :: d_step { here && someone(hasLeftOne) -> clearNote() }
+  :: d_step { here && someone(hasSettled) -> deleteSettled() }
 #else
-  :: d_step { here && me.running == NO_RUN && someone(hasDelete) -> deleteSettled() }
+  :: d_step { here && me.running == NO_RUN && someone(hasDelete) -> clearNote(); deleteSettled() }
 #endif
 
   /* HANDOFF or VACATE, and its reply */
@@ -641,6 +695,16 @@ end:
 #endif
 #if CRASHES > 0
   :: d_step { here && me.session != RETURNED && crashes > 0 && someone(begun) -> crash() }
+#endif
+#if CLOSES > 0
+  /* it ends in order: the audit has found nothing, nothing is under way, and its session is stored as dead */
+  :: d_step { me.session == ALIVE && closes > 0 && someone(begun) && me.running == NO_RUN && me.worker == FREE && me.news == 0 && \
+      !someone(hasDelete) && !someone(hasCall) ->
+      closes--;
+      closed = q + 1;
+      me.dead = 1;
+      endProcess()
+    }
 #endif
 #if LAPSES > 0
   /* a half-written ARRIVE goes on without it */

@@ -17,6 +17,12 @@
 /* Nothing can happen any more: everybody was served, and nothing is left but what belongs to the crashed. */
 #if !defined(LIVE) && !defined(ENDLESS)
 #define crashed(t) (p[processOf(owner(t))].session == CRASHED)
+/* Of one that ended in order only what a release gives it that had read the queue before it left. */
+#if CLOSES > 0
+#define mayStay(t) (!isOfClosed(t) || (handed && (t) == grant))
+#else
+#define mayStay(t) true
+#endif
 active proctype rest() {
 end:
   do
@@ -41,11 +47,11 @@ end:
         x++
       :: else -> break
       od;
-      must(GRANT_LEFT, grant == 0 || crashed(grant));
+      must(GRANT_LEFT, grant == 0 || (crashed(grant) && mayStay(grant)));
       x = 0;
       do
       :: x < length ->
-        must(TICKET_LEFT, crashed(queue[x]));
+        must(TICKET_LEFT, crashed(queue[x]) && mayStay(queue[x]));
         x++
       :: else -> break
       od;
@@ -67,5 +73,11 @@ end:
 #endif
 #define called (c[LIVE].call == WAIT && p[ITS].session != CRASHED)
 #define served (c[LIVE].call != WAIT || p[ITS].session == CRASHED)
+#ifdef TRIES
+/* Whoever only tries waits for nobody: but what the dead hold is passed on, while somebody tries. */
+#define ofDead (grant != 0 && p[processOf(owner(grant))].session == CRASHED)
+ltl progress { [] (ofDead -> <> !ofDead) }
+#else
 ltl progress { [] (called -> <> served) }
+#endif
 #endif

@@ -52,9 +52,15 @@
 #if defined(NO_VACATE_GRANT)
 #define firstFollows(seen) false
 #elif defined(NO_VACATE_NEXT)
-#define firstFollows(seen) (first != 0)
+#define firstFollows(seen) (first != 0 && first != NOBODYS)
 #else
-#define firstFollows(seen) ((seen) == NEXT_NOTED && first != 0)
+#define firstFollows(seen) ((seen) == NEXT_NOTED && first != 0 && first != NOBODYS)
+#endif
+/* … and where it was refused the queue is read again. */
+#ifdef NO_VACATE_AGAIN
+#define VACATE_REFUSED_ENDS 1
+#else
+#define VACATE_REFUSED_ENDS 0
 #endif
 #ifdef NO_VACATE_OWN
 #define firstIsNot(t) true
@@ -121,6 +127,12 @@
 #define deletes(i) (c[i].call != IDLE)
 #else
 #define deletes(i) true
+#endif
+/* … and before that the note of the first arrival that names it. */
+#ifdef NO_LEAVE_NOTE
+#define namesLeft(t) false
+#else
+#define namesLeft(t) ((t) != 0 && (t) != NOBODYS && mineOf(owner(t)) && (c[owner(t)].left & c[owner(t)].delete & bit(epoch(t))))
 #endif
 /* 2: … once its ARRIVE was acknowledged. */
 #ifdef NO_DELETE_AFTER_ARRIVAL

@@ -10,6 +10,8 @@ const COPIES = '-DN=3 -DLEAVES=1 -DCOPIES=2';
 const CRASH = '-DN=3 -DCRASHES=1 -DLANES=2';
 const LAPSE = '-DN=3 -DLAPSES=1 -DLANES=2';
 const BY_HAND = '-DN=3 -DLOCK_DELETIONS=1 -DTICKET_DELETIONS=1 -DLANES=1';
+const CLOSE = '-DN=3 -DLEAVES=1 -DCLOSES=1 -DLANES=1';
+const TRIES = '-DN=3 -DTRIES -DENDLESS -DCRASHES=1 -DLANES=1';
 const ELECTION = '-DELECTIONS=1';
 
 /**
@@ -48,9 +50,19 @@ export const CONFIGURATIONS = [
     defines: '-DN=3 -DLAPSES=1 -DCOPIES=1 -DLANES=1',
   },
   {
-    name: '2 callers, 2 calls each, every fault once',
+    name: '2 callers, 2 calls each, 1 leave, 1 crash, 1 sent twice',
     model: 'queue',
-    defines: '-DN=2 -DROUNDS=2 -DLEAVES=1 -DCOPIES=1 -DCRASHES=1 -DLAPSES=1 -DLANES=1',
+    defines: '-DN=2 -DROUNDS=2 -DLEAVES=1 -DCOPIES=1 -DCRASHES=1 -DLANES=1',
+  },
+  {
+    name: '2 callers, 2 calls each, 1 crash, 1 session lost',
+    model: 'queue',
+    defines: '-DN=2 -DROUNDS=2 -DCRASHES=1 -DLAPSES=1 -DLANES=1',
+  },
+  {
+    name: '3 callers, 2 calls each, 1 leaves, 1 process ends in order',
+    model: 'queue',
+    defines: `${CLOSE} -DROUNDS=2`,
   },
   {
     name: '2 of 3 callers in one process, 2 calls, 1 leave, 1 sent twice',
@@ -135,6 +147,12 @@ export const CONFIGURATIONS = [
     defines: '-DN=3 -DCRASHES=1 -DLAPSES=1 -DLANES=1',
     live: 2,
   },
+  {
+    name: 'progress of those that only try, 1 crash, calls without end',
+    model: 'queue',
+    defines: TRIES,
+    live: 0,
+  },
   { name: 'progress of the first of 3, 2 commands sent twice', model: 'queue', defines: '-DN=3 -DCOPIES=2', live: 0 },
   {
     name: 'progress of the last of 3, lock deleted by hand',
@@ -158,6 +176,8 @@ export const SITUATIONS = [
   { name: 'TOLD_BEFORE_REPLY', defines: LEAVE },
   { name: 'SERVED_BEFORE_MARK', defines: LEAVE },
   { name: 'OWES_ORDER', defines: LEAVE },
+  { name: 'NOTE_CLEARED', defines: LEAVE },
+  { name: 'HANDED_TO_CLOSED', defines: CLOSE },
   { name: 'RELEASE_TOO_LATE', defines: COPY },
   { name: 'COPY_OF_TRY_GRANTS', defines: COPY },
   { name: 'COPY_OF_MARK_GRANTS', defines: COPY },
@@ -188,6 +208,8 @@ export const CAUGHT = [
   },
   { name: 'NO_VACATE_COUNT', rule: 'VACATE: `arrivals` is still k', defines: LEAVE },
   { name: 'NO_VACATE_NEXT', rule: 'VACATE: grants the first arrival only if it is number k+1', defines: COPIES },
+  { name: 'NO_VACATE_AGAIN', rule: 'VACATE: refused, the queue is read again', defines: LEAVE },
+  { name: 'NO_LEAVE_NOTE', rule: 'LEAVE: the note of the first arrival names nobody', defines: CLOSE },
   { name: 'NO_LEAVE_DELETES', rule: 'LEAVE: deletes the ticket', defines: `${LEAVE} -DFINE -DHOLDS_ON` },
   { name: 'NO_REAP', rule: 'REAP and TAKE OVER', defines: CRASH },
   { name: 'NO_REAP_EXPIRED', rule: 'REAP: only what has expired', defines: CRASH },
@@ -199,6 +221,7 @@ export const CAUGHT = [
     rule: 'RESCUE: where vacant at that fence',
     defines: '-DN=3 -DLOCK_DELETIONS=1 -DABSOLUTE -DLANES=1',
   },
+  { name: 'NO_FENCE_ADVANCE', rule: 'a grant advances `fence`', defines: '-DN=3 -DABSOLUTE' },
   { name: 'NO_CLOCK_TOKEN', rule: 'first token from the cluster time', defines: '-DN=3 -DREMOVALS=1' },
 
   { name: 'NO_ONE_DOOR', rule: '1: a reply, too, goes through the door', defines: LEAVE },
@@ -227,6 +250,7 @@ export const CAUGHT = [
   { name: 'NO_RESCUE', rule: '6: vacant while I wait: RESCUE', defines: BY_HAND },
   { name: 'NO_TICKET_GONE', rule: '6: own ticket gone: ARRIVE again', defines: BY_HAND },
   { name: 'NO_REAP', rule: '6: the patrol reaps, or progress ends', defines: '-DN=3 -DCRASHES=1 -DLANES=1', live: 1 },
+  { name: 'NO_LOOK_AFTER_TRY', rule: '6: the patrol also for callers that only try', defines: TRIES, live: 0 },
   { name: 'NO_RETRY', rule: '9: sent until acknowledged', defines: LEAVE },
   {
     name: 'REFUSED_HANDOFF_DELIVERS',
@@ -329,6 +353,12 @@ export const ECONOMY = [
     rule: '6: lock document made anew: mark again',
     defines: BY_HAND,
     why: 'RESCUE serves whoever waits, but a TRY may come before it again and again: INV-04 after a deletion by hand',
+  },
+  {
+    name: 'MARK_AGAIN_ON_VACANT',
+    rule: '6: … but only where it is held',
+    defines: '-DN=3 -DLOCK_DELETIONS=1 -DLANES=1',
+    why: 'who marks again first is granted before the head: INV-03 after a deletion by hand, which is required only of those that have marked again',
   },
   {
     name: 'NO_PASSED_ON_DELETED',

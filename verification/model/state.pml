@@ -12,6 +12,9 @@
 #ifndef LEAVES
 #define LEAVES 0       /* callers that leave before they are served */
 #endif
+#ifndef CLOSES
+#define CLOSES 0       /* processes that end in order: nothing of theirs is under way, and their session is stored as dead */
+#endif
 #ifndef CRASHES
 #define CRASHES 0      /* processes that end for ever */
 #endif
@@ -85,6 +88,7 @@ typedef Caller {
   unsigned complete : 1;   /* its arrival was marked: it has its place */
   unsigned before : N;     /* those that called after that: they must not be served before */
   unsigned delete : 4;     /* the epochs whose tickets are to be deleted */
+  unsigned left : 4;       /* of those, the ones that were left, not served: no note of a first arrival may name them either */
   unsigned reborn : 2;     /* the first epoch of its second session */
   unsigned excused : 1;    /* its hold, or the grant of it, stood when a document was deleted by hand */
   unsigned stale : 1;      /* the lock document was made anew since it arrived */
@@ -157,6 +161,7 @@ unsigned earlier : 1;      /* which of the two callers of the first process call
 /* ---- the lock document and the queue ---- */
 unsigned grant : 6;        /* 0: vacant, or absent */
 unsigned first : 6;        /* firstArrival; 0: none is noted */
+#define NOBODYS 63         /* one is, whose caller has left: the note has kept its number, and names nobody */
 byte queue[QUEUE_MAX];     /* tickets, in the server's order */
 unsigned length : 4;
 #ifdef ABSOLUTE
@@ -231,10 +236,21 @@ unsigned slot : 2;         /* the next one */
 #define OWES_ORDER 12           /* somebody is served after one who had arrived before it called, and waited */
 #define GRANTED_TO_DEAD 13      /* a handoff grants a ticket of a session that is dead */
 #define OVERTURNED 14           /* a patrol's write would come too late */
+#define NOTE_CLEARED 15         /* who leaves is noted as the first arrival */
+#define HANDED_TO_CLOSED 16     /* a release that had read the queue before names a process that has ended in order */
 
 /* ---- what may still go wrong ---- */
 unsigned leaves : 2 = LEAVES;
 unsigned crashes : 2 = CRASHES;
+unsigned closes : 2 = CLOSES;
+#if CLOSES > 0
+unsigned closed : 3;       /* the process that has ended in order, plus one */
+unsigned handed : 1;       /* the grant was given by who had read the queue */
+#define isOfClosed(t) (processOf(owner(t)) + 1 == closed)
+#endif
+#ifdef TRIES
+unsigned asked : 1;        /* somebody was refused: whether the holder lives is looked at */
+#endif
 unsigned lapses : 2 = LAPSES;
 unsigned copies : 2 = COPIES;
 unsigned lockDeletions : 2 = LOCK_DELETIONS;

@@ -79,7 +79,11 @@ inline overturn() {
 /* A token above all that were given: from the document, or where there is none from the server's clock. */
 inline nextToken() {
   if
+#ifdef NO_FENCE_ADVANCE
+  :: present
+#else
   :: present -> fence++
+#endif
   :: else ->
     present = 1;
 #ifdef NO_CLOCK_TOKEN
@@ -111,6 +115,9 @@ inline setGrant(t) {
   absent = 0;
 #endif
   grant = t;
+#if CLOSES > 0
+  handed = 0;
+#endif
 #ifndef NO_GRANT_CLEARS
   first = 0;
 #endif
@@ -269,16 +276,26 @@ inline vacate(own, seen) {
   :: else ->
     if
     :: firstFollows(seen) && firstIsNot(own) -> witness(VACATE_GRANTS); z = first; setGrant(z)
-    :: else -> witness(VACATE_REFUSED); y = 0
+    :: else -> witness(VACATE_REFUSED); y = VACATE_REFUSED_ENDS
     fi
   fi
+}
+
+/* Who grants what it has read of the queue may name one who has left since, and ended. */
+inline byRead(t) {
+#if CLOSES > 0
+  witnessIf(HANDED_TO_CLOSED, isOfClosed(t));
+  handed = 1
+#else
+  skip
+#endif
 }
 
 /* HANDOFF to a successor, or VACATE. */
 inline release(own, successor, seen) {
   y = 1;
   if
-  :: successor != 0 -> z = successor; setGrant(z)
+  :: successor != 0 -> z = successor; setGrant(z); byRead(z)
   :: else -> vacate(own, seen)
   fi
 }
