@@ -100,7 +100,7 @@ export const anyNumber: fc.Arbitrary<number> = fc.oneof(
 );
 
 /** What another driver, or a query, may put where a plain value is meant. */
-const bsonShape: fc.Arbitrary<object> = fc.oneof(
+export const bsonShape: fc.Arbitrary<object> = fc.oneof(
   fc.record({ _bsontype: fc.constantFrom('ObjectId', 'ObjectID', 'UUID', 'Binary', 'Long') }),
   fc
     .record({

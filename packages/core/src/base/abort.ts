@@ -46,6 +46,10 @@ function subscribe(signal: AbortSignal): Subscription {
 }
 
 function unsubscribe(signal: AbortSignal, { listener }: Subscription): void {
-  signal.removeEventListener('abort', listener);
   subscriptions.delete(signal);
+  // Whatever a signal of another make does here, the call that is settling must settle.
+  callSafely(
+    () => signal.removeEventListener('abort', listener),
+    () => {},
+  );
 }

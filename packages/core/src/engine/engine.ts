@@ -7,6 +7,7 @@ import type { Random } from '../base/random.js';
 import { LockClosedError, type LockHolder, LockLimitError, type LockLostError, LockTimeoutError } from '../errors.js';
 import type { LockEventName, LockEvents } from '../events.js';
 import type { ChangeFeed, FeedHandle, FeedListener, LockStore } from '../ports.js';
+import { decodeKey } from '../protocol/key.js';
 import {
   type AttemptContext,
   backoffMS,
@@ -149,7 +150,8 @@ export class Engine {
   // --- waiters ----------------------------------------------------------------------------------------------------
 
   async #enqueue(request: AcquireRequest, mode: 'wait' | 'try'): Promise<Hold | null> {
-    request.signal?.throwIfAborted();
+    // Not `throwIfAborted`: a signal is known by its shape, and those of an older standard have none.
+    if (request.signal?.aborted === true) throw request.signal.reason;
     if (this.#phase !== 'open') throw closedError(request);
     this.#checkLimit(request);
     this.#waitersOrder += 1;
@@ -179,7 +181,10 @@ export class Engine {
   #timeoutError(request: AcquireRequest, waitedMS: number): LockTimeoutError {
     const { resource, id, key, timeoutMS } = request;
     const holder = this.#holderOf(key);
-    const about = `${JSON.stringify(String(resource))}, ${JSON.stringify(String(id))}`;
+    // By the key: the caller's own values need not bear to be made a text of.
+    const about = Object.values(decodeKey(key) ?? { key })
+      .map((text) => JSON.stringify(text))
+      .join(', ');
     const by = holder === undefined ? '' : ` It is held by ${describeHolder(holder)}.`;
     const message = `The lock (${about}) was not granted within ${timeoutMS} ms.${by}`;
     return new LockTimeoutError(message, { resource, id, waitedMS, ...(holder && { holder }) });

@@ -190,7 +190,7 @@ export class Patrol {
       // It may have been retired and made anew since the read was sent: then it knows of no grant that was served here.
       if (this.#host.queue(queue.key) !== queue) continue;
       const missing = asked.filter(({ n }) => !view.tickets.has(ticketId(session.id, n)));
-      await this.#review({ queue, view, missing, readOrder }, session);
+      await this.#review({ queue, view, missing, readOrder }, session).catch((error) => this.#goOnAfter(error));
     }
     return view;
   }
@@ -214,11 +214,18 @@ export class Patrol {
     let buried = false;
     let checkInMS = this.#host.patrolIntervalMS;
     for (const id of ids) {
-      const waitMS = await this.#judgeOne(id, states.get(id), own);
+      const waitMS = await this.#judgeOne(id, states.get(id), own).catch((error) => this.#goOnAfter(error));
       if (waitMS === 0) buried = true;
       else checkInMS = Math.min(checkInMS, waitMS);
     }
     return buried ? 0 : checkInMS;
+  }
+
+  /** What one key or session fails with, such as a document that another tool has spoilt, keeps nobody from the others. */
+  #goOnAfter(error: unknown): number {
+    if (error instanceof SessionGone) throw error;
+    this.#host.onFailure(error);
+    return this.#host.patrolIntervalMS;
   }
 
   async #judgeOne(id: string, state: SessionState | undefined, own: Lifetime): Promise<number> {

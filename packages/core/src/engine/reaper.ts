@@ -7,7 +7,7 @@ import type { LockStore } from '../ports.js';
 import { formatGrant } from '../protocol/grant.js';
 import { isConvicted } from '../protocol/lease.js';
 import { grantAfter, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, type Lifetime, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
 
 export interface ReaperHost {
   readonly store: LockStore;
@@ -60,9 +60,15 @@ export class Reaper {
   }
 
   async #takeOver(session: string, key: string, grant: string, lifetime: Lifetime): Promise<void> {
-    for (let tries = 0; tries < TAKE_OVER_TRIES_MAX; tries += 1) {
-      const done = await untilAcknowledged(this.#host.attempts, lifetime, () => this.#passOn(session, key, grant));
-      if (done) return;
+    try {
+      for (let tries = 0; tries < TAKE_OVER_TRIES_MAX; tries += 1) {
+        const done = await untilAcknowledged(this.#host.attempts, lifetime, () => this.#passOn(session, key, grant));
+        if (done) return;
+      }
+    } catch (error) {
+      // A document that another tool has spoilt keeps nobody from the other locks of the dead.
+      if (error instanceof SessionGone) throw error;
+      this.#host.attempts.onFailure(error);
     }
   }
 

@@ -214,10 +214,16 @@ export class ResourceQueue implements HoldOwner {
       this.#host.report.released(hold);
       return true;
     }
-    const released = await run.released;
+    const released = await this.#untilReleased(run);
     if (released) this.#host.report.released(hold);
     else this.#host.report.failed(releaseUnknown(hold), hold.request);
     return released;
+  }
+
+  /** Waits no longer than until the local deadline as it is now: renewals move it on for as long as the process lives. */
+  #untilReleased(run: HeldRun): Promise<boolean> {
+    const limit = this.#host.clock.setTimer(() => run.giveUpWaiting(), run.session.leftMS);
+    return run.released.finally(() => limit.cancel());
   }
 
   // --- losing -----------------------------------------------------------------------------------------------------
@@ -567,7 +573,11 @@ export class ResourceQueue implements HoldOwner {
 
   /** A release has no error that ends it but the end of the session: nobody else could release. */
   #untilDone<T>(run: HeldRun, send: () => Promise<T>): Promise<T> {
-    return untilAcknowledged(this.#attempts, run.session, send, () => false);
+    return untilAcknowledged(this.#attempts, run.session, send, (error) => {
+      // A document that another tool has spoilt: those behind are told, as they would be by their own first try.
+      if (run.phase === 'finished' && !mayPass(error)) this.#refuse(this.#pending, error);
+      return false;
+    });
   }
 
   /** What follows the run: as prefetched, or read now where that is missing, failed or older than a lease. */
@@ -664,7 +674,7 @@ function hasLeft({ waiters }: Ticket): boolean {
 
 function releaseUnknown({ resource, id }: Hold): LockOutcomeUnknownError {
   return new LockOutcomeUnknownError(
-    'The release was not acknowledged before the session was lost. The lock is free for others once they have noticed that.',
+    'The release was not acknowledged before the session was lost, or in time. The lock is free for others once they have noticed that.',
     { resource, id },
   );
 }

@@ -72,6 +72,11 @@ export class HeldRun {
     return this.#slots.slice(this.#served).flatMap(({ waiter }) => (waiter.phase === 'running' ? [waiter] : []));
   }
 
+  /** Nobody is to wait for its release any more, which goes on. */
+  giveUpWaiting(): void {
+    this.#settle(false);
+  }
+
   end(released: boolean): void {
     this.phase = 'over';
     this.#settle(released);

@@ -78,6 +78,11 @@ export class Session implements Lifetime {
     return this.#phase === 'alive' && this.#clock.nowMS() < this.#deadlineAt;
   }
 
+  /** How long until the local deadline as it is now; a renewal moves it on. */
+  get leftMS(): number {
+    return this.#deadlineAt - this.#clock.nowMS();
+  }
+
   /** As `reliable`, and loses the session where its deadline has passed: asked wherever a grant is about to be served. */
   check(): boolean {
     if (this.#phase === 'alive' && this.#clock.nowMS() >= this.#deadlineAt)

@@ -171,7 +171,9 @@ interface ClientFacts {
 
 function clientProblems(client: unknown): string[] {
   const { maxPoolSize, loadBalanced, metadata } = (client as ClientFacts | undefined)?.options ?? {};
-  const [major = 0, minor = 0] = (metadata?.driver?.version ?? '').split('.').map(Number);
+  const [major = 0, minor = 0] = String(metadata?.driver?.version ?? '')
+    .split('.')
+    .map(Number);
   const problems: string[] = [];
   if (major > 0 && (major < 6 || (major === 6 && minor < 20))) {
     problems.push(`The MongoClient is of driver ${major}.${minor}: ${DRIVER_NEEDED}.`);

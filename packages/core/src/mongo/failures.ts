@@ -46,7 +46,7 @@ const NOT_AUTHENTICATED_CODES: ReadonlySet<number> = new Set([11, 18, 334, 8000]
 const UNSUPPORTED_CODES: ReadonlySet<number> = new Set([59, 115, 168, 238, 303, 17276, 40324, 40573]);
 /** The server will refuse the same command again: a validator, a view, an index that is defined otherwise. */
 const REFUSED_CODES: ReadonlySet<number> = new Set([
-  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 197, 241, 323, 10334, 11000,
+  2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 171, 197, 241, 323, 10334, 11000,
 ]);
 
 /** The public error for whatever the driver threw. Errors of ours pass through. */

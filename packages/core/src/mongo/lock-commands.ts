@@ -47,7 +47,6 @@ const FENCE_BEFORE_FIRST: Command = {
   ],
 };
 const FENCE: Command = counter('fence', FENCE_BEFORE_FIRST);
-const NEXT_TOKEN: Command = { $add: [FENCE, 1n] };
 const ARRIVALS: Command = counter('arrivals');
 const NEXT_ARRIVAL: Command = { $add: [ARRIVALS, 1n] };
 
@@ -108,11 +107,12 @@ export function rescueAbsentCommand(collection: string, { key, session, tickets 
  */
 export function vacateCommand(collection: string, request: RequestOf<'vacate'>): Command {
   const { key, grant, arrivals } = request;
-  const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW' };
+  const fence = fenceAfter(grant);
+  const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW', fence };
   const after = choose(
     [
       [{ $eq: [ARRIVALS, long(arrivals)] }, changed(vacant)],
-      [firstArrivalFollows(request), changed(grantOfFirstArrival())],
+      [firstArrivalFollows(request), changed(grantOfFirstArrival(fence))],
     ],
     '$$ROOT',
   );
@@ -124,6 +124,14 @@ export function vacateCommand(collection: string, request: RequestOf<'vacate'>):
     maxTimeMS: COMMAND_LIMIT_MS,
     writeConcern: MAJORITY,
   };
+}
+
+/** The fence that ends a grant: never below its last token, whatever another tool has made of the stored one. */
+function fenceAfter(grant: string): unknown {
+  const own = parseGrant(grant);
+  if (own === null) return '$fence';
+  const last = long(lastToken(own));
+  return choose([[isCount('fence', FENCE_MAX), { $max: [FENCE, last] }]], last);
 }
 
 /** An update whose outcome is the document `after`; a granted one loses `vacantAt`. `$unsetField` is not in the stable API. */
@@ -142,17 +150,20 @@ function grantFields({
   session,
   ticketList,
   callers,
+  fence = FENCE,
 }: {
   session: Command;
   ticketList: Command;
   callers: unknown;
+  fence?: unknown;
 }): Command {
+  const nextToken = { $add: [fence, 1n] };
   return {
     v: { $ifNull: ['$v', DOCUMENT_VERSION] },
-    grant: { $concat: [session, '/', { $toString: NEXT_TOKEN }, '/', ticketList] },
-    fence: { $add: [FENCE, callers] },
+    grant: { $concat: [session, '/', { $toString: nextToken }, '/', ticketList] },
+    fence: { $add: [fence, callers] },
     firstArrival: null,
-    born: counter('born', NEXT_TOKEN),
+    born: counter('born', nextToken),
     grantedAt: '$$NOW',
   };
 }
@@ -172,8 +183,8 @@ const ARRIVED_TICKET: Command = { $arrayElemAt: [ARRIVED, 2] };
 const ARRIVED_N: Command = { $arrayElemAt: [{ $split: [ARRIVED_TICKET, ':'] }, 0] };
 const ARRIVED_CALLERS: Command = { $toLong: { $arrayElemAt: [{ $split: [ARRIVED_TICKET, ':'] }, 1] } };
 
-function grantOfFirstArrival(): Command {
-  return grantFields({ session: ARRIVED_SESSION, ticketList: ARRIVED_TICKET, callers: ARRIVED_CALLERS });
+function grantOfFirstArrival(fence: unknown): Command {
+  return grantFields({ session: ARRIVED_SESSION, ticketList: ARRIVED_TICKET, callers: ARRIVED_CALLERS, fence });
 }
 
 function firstArrivalFollows({ grant, arrivals, withoutSessions }: RequestOf<'vacate'>): Command {

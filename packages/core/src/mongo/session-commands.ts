@@ -23,6 +23,9 @@ import { aggregate } from './queue-commands.js';
 const ABSENT: Command = { $eq: [{ $type: '$state' }, 'missing'] };
 const ALIVE: Command = { $eq: ['$state', 'alive'] };
 
+/** Another tool may have put anything there, and one such document must not fail a read of many. */
+const HAS_LEASE: Command = { $eq: [{ $type: '$until' }, 'date'] };
+
 /** The fields of `SessionState`, computed by the server. */
 const VIEW: Command = {
   v: 1,
@@ -32,7 +35,7 @@ const VIEW: Command = {
   host: 1,
   pid: 1,
   label: 1,
-  remainingMS: { $subtract: ['$until', '$$NOW'] },
+  remainingMS: { $cond: [HAS_LEASE, { $subtract: ['$until', '$$NOW'] }, null] },
 };
 
 /** Writes the session as alive for one lease, unless it is dead. */
@@ -76,7 +79,7 @@ export function reapSessionCommand(
   const stoodStill = unchangedBeats !== undefined && {
     $and: [{ $lt: ['$until', '$$NOW'] }, { $eq: [counter('beats'), long(unchangedBeats)] }],
   };
-  const convicted = { $and: [ALIVE, stoodStill === false ? expired : { $or: [expired, stoodStill] }] };
+  const convicted = { $and: [ALIVE, HAS_LEASE, stoodStill === false ? expired : { $or: [expired, stoodStill] }] };
   const mark = { ...header({ state: 'dead', leaseMS }), until: { $add: ['$$NOW', long(leaseMS)] } };
   return upsert(collection, session, {
     $replaceWith: choose(
