@@ -296,7 +296,6 @@ const plan = fc.record({
   request: wildRequest,
   extra,
   signalPlan: fc.option(signalPlan, { nil: undefined }),
-  facade: fc.boolean(),
 });
 
 describe('arguments of any kind', () => {
