@@ -69,6 +69,34 @@ export function renewedDuringStop(seed: number): Scenario {
   return handmade(seed, [{ process: 0, atMS: 0, holdMS: 4_000 }], [{ kind: 'stop', process: 0, atMS, forMS: 900 }]);
 }
 
+/**
+ * Two that wait first die at the moment of the release, and the servers' clocks may differ by much: only beats that stand
+ * still tell of their death, and both must have been watched from the beginning.
+ */
+export function deadHeads(seed: number): Scenario {
+  const calls = [0, 1, 2, 3].map((process) => ({ process, atMS: 10 * process, holdMS: process === 0 ? 300 : 0 }));
+  const atMS = 300 + Chance.named(seed, 'kill').between(0, 10);
+  const scenario = handmade(seed, calls, [
+    { kind: 'kill', process: 1, atMS },
+    { kind: 'kill', process: 2, atMS },
+  ]);
+  const processes = scenario.processes.map((plan) => ({ ...plan, options: { ...plan.options, clockSkewMS: 4_000 } }));
+  return { ...scenario, processes };
+}
+
+/**
+ * A lock document is deleted just before a release whose successor, a caller of the same process, was read long before; and
+ * somebody else makes it anew in between.
+ */
+export function deletedBeforeHandoff(seed: number): Scenario {
+  const atMS = 3_000 + Chance.named(seed, 'deletion').between(0, 200);
+  const first = { process: 1, atMS: 0, holdMS: 2_400 };
+  const second = { process: 0, atMS: 10, holdMS: atMS + 20 - 2_400 };
+  const third = { process: 0, atMS: 100, holdMS: 100 };
+  const intruder = { process: 2, atMS: atMS + 5, holdMS: 1_400, mode: 'try' } as const;
+  return handmade(seed, [first, second, third, intruder], [{ kind: 'delete-lock', atMS, key: 'a' }]);
+}
+
 /** That many callers, of processes in turn, who come while the lock is held, and hold it briefly one after the other. */
 export function crowd(seed: number, callersCount: number): Scenario {
   const holder = { process: 0, atMS: 0, holdMS: 100 };

@@ -122,7 +122,8 @@ export class Link {
       if (command.kind === 'write' && this.#chance.hit(copyRate)) {
         this.#world.in(this.#chance.between(...copyMS), () => {
           this.#disturb();
-          this.#execute(command, `copy of #${number}`, () => {});
+          this.#process.trace(`   copy of #${number} ${command.name} reaches the server`);
+          this.#set.run(this.#set.asCopy(command.program(this.#set.committed)), command.kind, () => {});
         });
       }
       if (outage?.kind === 'refuse') return fail(this.#errors.unavailable());

@@ -138,6 +138,8 @@ export interface Times {
   readonly onlyTheOperator: boolean;
   /** Whether no fact is ever lost. */
   readonly streamIsGood: boolean;
+  /** Whether every answer comes within a small part of a lease, unless something is seen to go wrong. */
+  readonly answersAreQuick: boolean;
 }
 
 interface LostFacts {
@@ -171,9 +173,14 @@ export class Observer {
   /** The stored tickets, and since when they are. */
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
   readonly #lost = new Set<string>();
+  readonly #opened = new Set<string>();
   /** Since when tickets and grants are stored, and sessions dead or gone. */
   readonly #writtenAt = new Map<string, number>();
   readonly #overAt = new Map<string, number>();
+  /** Tickets and grants written by late copies of commands, which exist here only. */
+  readonly #writtenByCopy = new Set<string>();
+  /** When each session last began to read what it holds. */
+  readonly #auditedAt = new Map<string, number>();
   /** Stored grants whose document was deleted by hand. */
   readonly #deletedGrants = new Set<string>();
   readonly #closings: { readonly process: SimProcess; doneAt: number }[] = [];
@@ -220,6 +227,11 @@ export class Observer {
     }
   }
 
+  /** A session is about to read what it holds. */
+  auditing(session: string): void {
+    this.#auditedAt.set(session, this.#world.nowMS);
+  }
+
   granted(call: CallRecord, hold: Hold): HoldRecord {
     const record = new HoldRecord(call, hold);
     this.#expect('history', call.end === null ? null : `${call.name} settles again`);
@@ -261,7 +273,16 @@ export class Observer {
       this.#key(record.key).movedAt = this.#world.nowMS;
       const answers = record.releases.map((each) => each === true);
       this.#expect('INV-07', releaseIdempotent(record, answers));
+      if (answer) this.#expect('INV-09', this.#releasedInVain(record));
     };
+  }
+
+  /** Whoever is told that it released has passed the lock on: in memory, or by a write that stands. */
+  #releasedInVain(record: HoldRecord): string | null {
+    const doc = this.#set.applied.get(record.key);
+    const grant = doc?.kind === 'lock' ? parseGrant(doc.grant) : null;
+    const stands = grant !== null && grant.session === record.hold.session.id && lastToken(grant) === record.token;
+    return stands ? `${record.name} is told that it released token ${record.token}, and its grant stands` : null;
   }
 
   /** A hold is reported lost. Where its session lives and its grant stands, something must have been closed. */
@@ -282,14 +303,36 @@ export class Observer {
     if (record !== undefined) record.releasedCount += 1;
   }
 
+  /** A session whose first answer came when its lease, or its client, was over was never used: what is stored of it lapses. */
+  wasUsable(session: string): boolean {
+    return this.#opened.has(session);
+  }
+
   sessionOpened(process: SimProcess, session: string): void {
+    this.#opened.add(session);
     this.sessions.set(process, session);
   }
 
   sessionGone(process: SimProcess, how: 'lost' | 'ended'): void {
+    const closes = this.#closings.some((closing) => closing.process === process);
     if (how === 'lost') this.#lost.add(this.sessions.get(process) ?? '');
+    if (!closes) this.#expect('history', how === 'lost' ? this.#lostForNothing(process) : this.#endedTooSoon(process));
     this.sessions.delete(process);
     for (const call of this.calls) if (call.process === process && call.end === null) this.#loseSession(call);
+  }
+
+  /** A session that is renewed in time is kept: nothing has gone wrong for longer than a lease, and yet it is lost. */
+  #lostForNothing(process: SimProcess): string | null {
+    const { leaseMS, slackMS, answersAreQuick } = this.#times;
+    const calmMS = this.#world.nowMS - this.disturbedAt;
+    const excused = !answersAreQuick || process.state !== 'running' || calmMS <= leaseMS + slackMS;
+    return excused ? null : `${process.name} loses its session although nothing has gone wrong for ${calmMS} ms`;
+  }
+
+  /** Whoever waits keeps the session, and with it the place in the queue. */
+  #endedTooSoon(process: SimProcess): string | null {
+    const waits = this.calls.find((call) => call.process === process && call.waiting);
+    return waits === undefined ? null : `${process.name} ends its session while ${waits.name} waits`;
   }
 
   /** A client is told to close; the result is called when it says that it has. */
@@ -361,9 +404,11 @@ export class Observer {
     }
   }
 
-  #noteWritten({ before, after, id }: OplogEntry): void {
+  #noteWritten({ before, after, id, author }: OplogEntry): void {
     const grant = before?.kind === 'lock' ? before.grant : null;
     const next = after?.kind === 'lock' ? after.grant : null;
+    if (author.copy && next !== grant && next !== null) this.#writtenByCopy.add(next);
+    if (author.copy && before === null) this.#writtenByCopy.add(id);
     if (after?.kind === 'ticket' && before === null) this.#writtenAt.set(id, this.#world.nowMS);
     if (next !== null && next !== grant) this.#writtenAt.set(next, this.#world.nowMS);
     const ended = after === null || (after.kind === 'session' && after.state === 'dead');
@@ -377,9 +422,13 @@ export class Observer {
    * that end, or pass on what a lost session held, in the time that closing has.
    */
   isExcused(named: string): boolean {
+    if (this.#writtenByCopy.has(named)) return true;
     const [session = ''] = named.split('/');
     const overAt = this.#overAt.get(session) ?? Number.POSITIVE_INFINITY;
-    const late = (this.#writtenAt.get(named) ?? 0) > overAt;
+    // A session that ends looks once more what it holds; what names it after that look it cannot know.
+    const isOver = overAt < Number.POSITIVE_INFINITY;
+    const lastLookAt = isOver ? Math.min(overAt, this.#auditedAt.get(session) ?? overAt) : overAt;
+    const late = (this.#writtenAt.get(named) ?? 0) > lastLookAt;
     const closed = this.#closings.find(({ process }) => session.startsWith(`${process.name}s`));
     return late || (closed !== undefined && (closed.doneAt < overAt || this.#lost.has(session)));
   }
@@ -424,7 +473,10 @@ export class Observer {
 
   /** What must hold at every instant, whatever just happened. */
   afterStep(): void {
-    for (const record of this.#openHolds) if (!record.over) this.#checkHold(record);
+    for (const record of this.#openHolds) {
+      if (!record.over) this.#checkHold(record);
+      else if (record.hold.phase === 'lost') this.#expect('INV-06', lossIsSignalled(record, 0, -1));
+    }
     this.#openHolds = this.#openHolds.filter((record) => !record.over);
   }
 
@@ -500,7 +552,7 @@ export class Observer {
   }
 
   /** When all is over: what must have happened by then, and must not be there any more. */
-  checkEnd(left: { readonly tickets: readonly string[]; readonly grants: readonly string[] }): void {
+  checkEnd(left: Parameters<typeof nothingLeftBehind>[0]): void {
     for (const call of this.calls) {
       this.#expect('INV-05', call.waiting ? `${call.name} of ${call.process.name} never settles` : null);
     }

@@ -52,6 +52,8 @@ export interface Author {
   readonly command: string;
   /** Which ticket an arrival mark is of. */
   readonly detail?: string;
+  /** Whether it is a copy of what was sent once. */
+  readonly copy?: boolean;
 }
 
 export interface OplogEntry {
@@ -109,6 +111,7 @@ export class ReplicaSet {
   #clusterTime = EPOCH_MS * 1_000;
   #wallOffsetMS = 0;
   #term = 1;
+  #copying = false;
 
   constructor(world: World, chance: Chance, settings: ReplicaSetSettings) {
     this.#world = world;
@@ -153,10 +156,27 @@ export class ReplicaSet {
     else this.applied.set(id, after);
     this.#tick();
     this.#position += 1;
-    const entry = { position: this.#position, id, before, after, author };
+    const entry = {
+      position: this.#position,
+      id,
+      before,
+      after,
+      author: this.#copying ? { ...author, copy: true } : author,
+    };
     this.#uncommitted.push(entry);
     for (const listener of this.#listeners) listener.onApplied(entry);
     this.#scheduleCommit(entry.position);
+  }
+
+  /** The same program, whose writes are known to be those of a copy. */
+  *asCopy<T>(program: Program<T>): Program<T> {
+    for (;;) {
+      this.#copying = true;
+      const next = program.next();
+      this.#copying = false;
+      if (next.done) return next.value;
+      yield;
+    }
   }
 
   /** Runs a command to its end; `done` hears of it when what it wrote, or saw, is committed. */

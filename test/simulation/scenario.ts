@@ -17,11 +17,11 @@ export interface CallPlan {
   readonly holdMS: number;
   /** How many more times it is released, and whether before the first release has answered. */
   readonly extraReleases: number;
-  /** Ends the wait: after a time, or around the n-th delivery to its process after the call. */
+  /** Ends the wait: after a time, or around the n-th delivery to its process after the call, or so many promise turns later. */
   readonly abort:
     | { readonly kind: 'none' }
     | { readonly kind: 'after'; readonly ms: number }
-    | { readonly kind: 'delivery'; readonly count: number; readonly when: 'before' | 'after' };
+    | { readonly kind: 'delivery'; readonly count: number; readonly when: 'before' | 'after'; readonly turns?: number };
   /** Takes another lock while it holds this one. */
   readonly nested: CallPlan | null;
 }

@@ -3,7 +3,7 @@
  * And the report of a failure: seed, invariant, what was left out, the end of the trace, and how to run it again.
  */
 import type { LinkSettings } from './link.js';
-import type { CallPlan, ProcessPlan, Scenario } from './scenario.js';
+import { type CallPlan, makeScenario, type ProcessPlan, type Scenario } from './scenario.js';
 import type { FeedSettings } from './sim-feed.js';
 import { type RunSettings, runScenario } from './simulation.js';
 
@@ -41,10 +41,19 @@ export async function report(scenario: Scenario, settings: RunSettings = {}): Pr
   const { processes, calls, faults } = small;
   return [
     `${violation?.invariant} is broken by seed ${scenario.seed} at ${violation?.atMS.toFixed(1)} ms: ${violation?.what}`,
-    `Replay: TSX_TSCONFIG_PATH=test/tsconfig.json node --import tsx test/simulation/replay.ts --seed ${scenario.seed}${troublesOf(scenario)}`,
+    replayOf(scenario),
     `Shrunk to ${processes.length} processes, ${calls.length} calls, ${faults.length} faults: ${again.violation?.what}`,
     ...again.trace.slice(-TRACE_LINES),
   ].join('\n');
+}
+
+/** A seed gives the scenario that was made from it, and no other. */
+function replayOf(scenario: Scenario): string {
+  const { seed, troubles } = scenario;
+  const isOfItsSeed = JSON.stringify(makeScenario(seed, troubles)) === JSON.stringify(scenario);
+  if (!isOfItsSeed) return 'Replay: the scenario was changed by the test that ran it; run that test again';
+  const command = 'TSX_TSCONFIG_PATH=test/tsconfig.json node --import tsx test/simulation/replay.ts';
+  return `Replay: ${command} --seed ${seed}${troublesOf(scenario)}`;
 }
 
 function troublesOf({ troubles }: Scenario): string {

@@ -5,7 +5,7 @@
  */
 import type { Engine } from '#core/engine/engine.js';
 import { Chance } from './chance.js';
-import { Commands, type Condition } from './commands.js';
+import { Commands, type Condition, sessionId } from './commands.js';
 import { type EngineModule, realEngine } from './engine-module.js';
 import { Link, SILENT_PEER_MS } from './link.js';
 import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
@@ -39,7 +39,12 @@ interface Member {
   readonly link: Link;
   readonly feed: SimFeed;
   readonly store: SimStore;
-  readonly aborts: Set<{ left: number; readonly when: 'before' | 'after'; readonly abort: () => void }>;
+  readonly aborts: Set<{
+    left: number;
+    readonly when: 'before' | 'after';
+    readonly turns: number;
+    readonly abort: () => void;
+  }>;
 }
 
 /** How long, at most, everything may take after the last planned event. */
@@ -68,6 +73,7 @@ class Run {
   readonly #members: Member[];
   readonly #trace: string[] | null;
   #callsLeft = 0;
+  #callsSeen = 0;
 
   constructor(scenario: Scenario, settings: RunSettings) {
     this.#scenario = scenario;
@@ -115,8 +121,20 @@ class Run {
     if (this.observer.violation !== null) return;
     await this.#world.runUntil(instantMS, () => {
       this.observer.afterStep();
+      this.#checkWaiters();
       return this.observer.violation === null && !enough();
     });
+  }
+
+  /** How many wait has a limit: looked at when somebody has called. */
+  #checkWaiters(): void {
+    const { calls } = this.observer;
+    for (; this.#callsSeen < calls.length; this.#callsSeen += 1) {
+      const process = calls[this.#callsSeen]?.process;
+      const limit = this.#members.find((member) => member.process === process)?.plan.options.waitersMaxCount ?? 0;
+      const count = calls.filter((call) => call.process === process && call.waiting).length;
+      this.observer.bounded(`waiters of ${process?.name}`, count, limit);
+    }
   }
 
   get #settled(): boolean {
@@ -176,19 +194,24 @@ class Run {
       settings: feedSettings,
       gaps,
     });
-    const store = this.#watchArrivals(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
+    const store = this.#watch(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
     const aborts: Member['aborts'] = new Set();
     process.onDelivery = (when) => countDown(aborts, when);
     const engine = this.#makeEngine(plan, process, { store, feed });
     return { plan, process, engine, link, feed, store, aborts };
   }
 
-  #watchArrivals(store: SimStore, process: SimProcess): SimStore {
+  #watch(store: SimStore, process: SimProcess): SimStore {
     const arrive = store.arrive.bind(store);
     store.arrive = (request) => {
       const { key, session, tickets } = request;
       this.observer.arriving(process, { key, session, ticket: tickets[0]?.n ?? 0 });
       return arrive(request);
+    };
+    const readGrantsOf = store.readGrantsOf.bind(store);
+    store.readGrantsOf = (request) => {
+      if (request.session.startsWith(`${process.name}s`)) this.observer.auditing(request.session);
+      return readGrantsOf(request);
     };
     return store;
   }
@@ -278,7 +301,8 @@ class Run {
     if (abort.kind === 'none') return undefined;
     const controller = new AbortController();
     const run = (): void => controller.abort(new Error('aborted by the caller'));
-    if (abort.kind === 'delivery') aborts.add({ left: abort.count, when: abort.when, abort: run });
+    if (abort.kind === 'delivery')
+      aborts.add({ left: abort.count, when: abort.when, turns: abort.turns ?? 0, abort: run });
     else process.clock.setTimer(run, abort.ms);
     return controller.signal;
   }
@@ -361,22 +385,35 @@ class Run {
     const ofTheLiving = (session: string): boolean => !dead.has(session.split('s')[0] ?? '');
     const tickets: string[] = [];
     const grants: string[] = [];
+    const sessions: string[] = [];
     for (const doc of this.#set.committed.values()) {
       // What was on its way when its session ended, or was named by a releaser that had read the queue before, may come
       // later: the dead document the session leaves lets whoever meets it put it aside at once.
+      if (doc.kind === 'session' && doc.state === 'alive' && this.#isOwed(doc.id)) sessions.push(doc.id);
       const named = doc.kind === 'ticket' ? doc.id : doc.kind === 'lock' ? doc.grant : null;
       if (named === null || !ofTheLiving(named) || this.observer.isExcused(named)) continue;
       (doc.kind === 'ticket' ? tickets : grants).push(named);
     }
-    // Copies of what was sent once exist here only: nothing waits for them.
-    const excused = this.#scenario.processes.some(({ link }) => link.copyRate > 0);
-    this.observer.checkEnd(excused ? { tickets: [], grants: [] } : { tickets, grants });
+    this.observer.checkEnd({ tickets, grants, sessions });
     for (const { process, feed, plan, store } of this.#members) {
       if (process.state === 'dead') continue;
       this.observer.bounded(`timers of ${plan.name} at rest`, process.timersCount, 0);
       this.observer.bounded(`streams of ${plan.name} at rest`, feed.streamsCount, 0);
       this.observer.bounded(`connections of ${plan.name} at rest`, Number(store.connected), 0);
     }
+  }
+
+  /** The end of a session is sent for a lease: where messages get lost it may never come, and a TTL removes what has lapsed. */
+  #isOwed(session: string): boolean {
+    const lives = this.#members.some(
+      ({ plan, process }) => process.state !== 'dead' && session.startsWith(`${plan.name}s`),
+    );
+    return (
+      lives &&
+      !losesMessages(this.#scenario) &&
+      this.observer.wasUsable(session) &&
+      !this.observer.isExcused(sessionId(session))
+    );
   }
 
   #traceOplog(lines: string[]): void {
@@ -417,8 +454,14 @@ function countDown(aborts: Member['aborts'], when: 'before' | 'after'): void {
     entry.left -= 1;
     if (entry.left > 0) continue;
     aborts.delete(entry);
-    entry.abort();
+    void afterTurns(entry.turns, entry.abort);
   }
+}
+
+/** Between promise reactions, where whatever was delivered is half done. */
+async function afterTurns(count: number, run: () => void): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await null;
+  run();
 }
 
 function sleep(process: SimProcess, delayMS: number): Promise<void> {
@@ -450,6 +493,7 @@ function timesOf({ processes, faults, commitMS }: Scenario): Times {
     // Some ten commands in a row; where they get lost also one that hangs, and the longest wait before the next.
     slackMS: 50 + 20 * (tripMS + commitMS[1]) + (resends ? heartbeatMS + 1_000 : 0),
     streamIsGood: streamIsGood && !resends,
+    answersAreQuick: 10 * (tripMS + commitMS[1]) < Math.min(...processes.map(({ options }) => options.leaseDurationMS)),
     onlyTheOperator: streamIsGood && !resends && faults.every(({ kind }) => kind.startsWith('delete-')),
   };
 }

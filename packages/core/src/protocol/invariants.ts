@@ -152,10 +152,11 @@ export function releaseIdempotent(hold: HoldFacts, answers: readonly boolean[]):
 export function nothingLeftBehind(left: {
   readonly tickets: readonly string[];
   readonly grants: readonly string[];
+  readonly sessions: readonly string[];
 }): string | null {
-  const { tickets, grants } = left;
-  if (tickets.length === 0 && grants.length === 0) return null;
-  return `left behind: tickets [${tickets.join(' ')}], grants [${grants.join(' ')}]`;
+  const { tickets, grants, sessions } = left;
+  if (tickets.length + grants.length + sessions.length === 0) return null;
+  return `left behind: tickets [${tickets.join(' ')}], grants [${grants.join(' ')}], sessions [${sessions.join(' ')}]`;
 }
 
 /** INV-09: a call ends with an unknown outcome only where the session that could have told was lost. */
