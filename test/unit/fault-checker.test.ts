@@ -107,6 +107,41 @@ describe('the checker', () => {
     expect(found(run([...holder, ...deadline, ...next, ...lost(20, 0)]))).toEqual([]);
   });
 
+  it('finds who was never told of a loss, where another was granted meanwhile', () => {
+    const deadline = of('p', { kind: 'deadline', session: SESSION, until: 20, at: 1 });
+    const next = SECOND.map((entry) => ('session' in entry ? { ...entry, session: 'of-q' } : entry)) as Entry[];
+    const late = call('p.1', { called: 0, granted: 10, released: 50 });
+    expect(found(run([...late, ...deadline, ...next]))).toEqual(['told too late']);
+    const killed = of('p', { kind: 'killed', at: 60, goneAt: 61, sinceAt: 60 });
+    expect(found(run([...call('p.1', { called: 0, granted: 10 }), ...deadline, ...next, ...killed]))).toEqual([]);
+  });
+
+  it('finds a lock that is not held when it is granted, unless the process did not run', () => {
+    const vain = FIRST.map((entry) => (entry.kind === 'granted' ? { ...entry, held: false } : entry)) as Entry[];
+    expect(found(run(vain))).toEqual(['told too late']);
+    expect(found(run([...vain, ...of('p', { kind: 'lost', caller: 'p.1', stalledMS: 2_000, at: 11 })]))).not.toContain(
+      'told too late',
+    );
+  });
+
+  it('finds an unlock that says it released what was lost', () => {
+    const lost = of('p', { kind: 'lost', caller: 'p.1', stalledMS: 0, at: 15 });
+    expect(found(run([...FIRST, ...lost]))).toEqual(['not settled once']);
+    const honest = FIRST.map((entry) => (entry.kind === 'released' ? { ...entry, answer: false } : entry)) as Entry[];
+    expect(found(run([...honest, ...lost]))).toEqual([]);
+  });
+
+  it('finds a call that fails where nothing was done, or with an error that is none of ours', () => {
+    const failed = (why: string): Entry[] => [
+      ...of('p', { kind: 'called', caller: 'p.1', key: KEY, at: 100 }),
+      ...of('p', { kind: 'left', caller: 'p.1', outcome: 'failed', why, at: 150 }),
+    ];
+    const disturbed = { disturbances: [disturbance(120, 130)] };
+    expect(found(run(failed('LOCK_UNAVAILABLE: no primary')))).toEqual(['failed without a reason']);
+    expect(found(run(failed('LOCK_UNAVAILABLE: no primary'), disturbed))).toEqual([]);
+    expect(found(run(failed('TypeError: undefined'), disturbed))).toEqual(['failed without a reason']);
+  });
+
   it('finds stored grants and guarded writes out of the order of their tokens', () => {
     const grant = (value: string): Run['stored'][number] => ({ kind: 'grant', key: KEY, value });
     const write = (value: string): Run['stored'][number] => ({ kind: 'write', key: KEY, value });

@@ -34,6 +34,7 @@ export type FindingKind =
   | 'left behind'
   | 'not settled once'
   | 'lost without a reason'
+  | 'failed without a reason'
   | 'effect lost'
   | 'trouble';
 
@@ -86,6 +87,7 @@ export function judge(run: Run): Verdict {
     findings: [
       ...(promised ? overlaps.map((pair) => pairFinding('two valid holders', pair)) : []),
       ...(promised ? toldTooLate(records) : []),
+      ...grantedInVain(calls),
       // Of two that hold at once the earlier grant may be told last; the order of what is stored is promised even then.
       ...tokenFaults
         .filter((pair) => promised || !isOverlap(pair))
@@ -98,6 +100,7 @@ export function judge(run: Run): Verdict {
       ...settlements(calls),
       ...eventFaults(run.entries, calls),
       ...(promised ? unreasonableLosses(run) : []),
+      ...failures(calls, run),
       ...effects(writes, run),
       ...troubles(run.entries),
     ],
@@ -167,11 +170,22 @@ function toldTooLate(calls: readonly Call[]): Finding[] {
     const holds = of.filter(isHold<Call>).sort((a, b) => a.token - b.token);
     return holds.flatMap((hold, index) => {
       const next = holds[index + 1];
-      const { lostAt, releasedAt = Infinity, unprotectedAt = Infinity, stalledMS = 0, outcome } = hold;
-      if (next === undefined || lostAt === undefined || outcome === 'killed' || stalledMS > STALL_MAX_MS) return [];
+      // Who was never told is told too late, too: a loss says how long its process had not run, and silence has no excuse.
+      const { lostAt = Infinity, releasedAt = Infinity, unprotectedAt = Infinity, stalledMS = 0, outcome } = hold;
+      if (next === undefined || outcome === 'killed' || stalledMS > STALL_MAX_MS) return [];
+      // Where it is valid still, two hold at once, and that is found by itself.
+      if (hold.lostAt === undefined && heldUntil(hold) > next.grantedAt) return [];
       const late = Math.min(lostAt, releasedAt, unprotectedAt) > next.grantedAt;
       return late ? [pairFinding('told too late', { first: hold, second: next })] : [];
     });
+  });
+}
+
+/** INV-06: no call returns a lock that says of itself that it is not held, unless the process had not run meanwhile. */
+function grantedInVain(calls: readonly Call[]): Finding[] {
+  return calls.flatMap((call) => {
+    const vain = call.held === false && call.outcome !== 'killed' && (call.stalledMS ?? 0) <= STALL_MAX_MS;
+    return vain ? [ofCall('told too late', 'was granted what was not held any more', call)] : [];
   });
 }
 
@@ -298,6 +312,8 @@ function settlements(calls: readonly Call[]): Finding[] {
   return calls.flatMap((call) => {
     const wanted = call.outcome === 'killed' ? call.settledCount <= 1 : call.settledCount === 1;
     if (!wanted) return [ofCall('not settled once', `settled ${call.settledCount} times`, call)];
+    if (call.lostCount > 0 && call.answer)
+      return [ofCall('not settled once', 'was told both that it lost and that it released', call)];
     if (call.lostCount > 1) return [ofCall('not settled once', `was told lost ${call.lostCount} times`, call)];
     return [];
   });
@@ -326,14 +342,33 @@ function unreasonableLosses({ entries, disturbances }: Run): Finding[] {
   return entries.flatMap((entry) => {
     if (entry.kind !== 'session lost' || entry.stalledMS > STALL_MAX_MS) return [];
     const { at, process, session, why = '' } = entry;
-    const near = disturbances.some(
-      ({ from, to, processes }) =>
-        from < at &&
-        (to ?? Infinity) > at - 2 * RECOVERY_BOUND_MS &&
-        (processes.length === 0 || processes.includes(process)),
-    );
     const what = `session ${session} of ${process}: ${why}`;
-    return near ? [] : [finding('lost without a reason', what, { from: at - RECOVERY_BOUND_MS, to: at })];
+    return isDisturbed(entry, disturbances)
+      ? []
+      : [finding('lost without a reason', what, { from: at - RECOVERY_BOUND_MS, to: at })];
+  });
+}
+
+/** Whether something was done to that process, or to the servers, not long before. */
+function isDisturbed({ at, process }: { at: number; process: string }, disturbances: readonly Disturbance[]): boolean {
+  return disturbances.some(
+    ({ from, to, processes }) =>
+      from < at &&
+      (to ?? Infinity) > at - 2 * RECOVERY_BOUND_MS &&
+      (processes.length === 0 || processes.includes(process)),
+  );
+}
+
+/** What a call may fail with while the servers cannot be reached. */
+const FAILURES = /^LOCK_(UNAVAILABLE|OUTCOME_UNKNOWN):/;
+
+/** A call fails because the servers cannot be reached, and says so; for no other reason, and with no other error. */
+function failures(calls: readonly Call[], { disturbances }: Run): Finding[] {
+  return calls.flatMap((call) => {
+    const { outcome, why = '', process, leftAt: at = call.calledAt } = call;
+    if (outcome !== 'failed') return [];
+    const excused = FAILURES.test(why) && isDisturbed({ at, process }, disturbances);
+    return excused ? [] : [ofCall('failed without a reason', `fails with ${why}`, call)];
   });
 }
 

@@ -19,6 +19,8 @@ export type Call = { -readonly [K in keyof CallRecord]: CallRecord[K] } & {
   settledCount: number;
   lostCount: number;
   why?: string;
+  /** Whether `unlock` said that it released the lock. */
+  answer?: boolean;
   /** From when on a deletion by hand took its protection away. */
   unprotectedAt?: number;
 };
@@ -137,6 +139,7 @@ class Folder {
       Object.assign(call, { lostAt: call.lostAt ?? at, stalledMS: entry.stalledMS, outcome: 'lost' });
       call.lostCount += 1;
     }
+    if (entry.kind === 'released') call.answer = entry.answer;
     if (entry.kind === 'releasing') {
       call.releasedAt = at;
       if (call.outcome === 'holding') call.outcome = 'released';
