@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endTogether, run as runProgram } from '../../tools/command.mjs';
+import { jobs } from './jobs.mjs';
 import { checkRules } from './rules.mjs';
-import { CAUGHT, CONFIGURATIONS, ECONOMY, SITUATIONS } from './runs.mjs';
 import { tablesOf } from './tables.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -24,15 +24,7 @@ const MEMORY_MB = 6_000;
 const DEPTH_MAX = 2_000_000;
 
 /**
- * @typedef {object} Job
- * @property {string} name
- * @property {'queue' | 'lease'} model
- * @property {string} defines
- * @property {number} [live] the caller whose progress is checked; absent: safety
- * @property {'nothing' | 'something'} expected what is to be found
- * @property {string} [sought] how that begins
- * @property {string} [why] what is saved, where nothing is found without a rule
- * @property {string} [part] of which of the tables it is
+ * @typedef {import('./jobs.mjs').Job} Job
  *
  * @typedef {object} Found
  * @property {string} [complaint] why the search says nothing; absent: it is complete, or has found something
@@ -49,10 +41,6 @@ const DEPTH_MAX = 2_000_000;
  * @property {string} text
  */
 
-const QUEUE = /** @type {const} */ ('queue');
-const NOTHING = /** @type {const} */ ('nothing');
-const SOMETHING = /** @type {const} */ ('something');
-
 /** Whether this process was told to end: then nothing new begins. */
 let ending = false;
 
@@ -66,49 +54,6 @@ let ending = false;
 async function run(program, args, options) {
   const ended = ending ? null : await runProgram(program, args, options);
   return ended === null || ending ? new Promise(() => {}) : ended;
-}
-
-/**
- * What takes a moment first.
- * @returns {Job[]}
- */
-function jobs() {
-  return [
-    ...SITUATIONS.map(({ name, defines }) => ({
-      name: `occurs: ${name}`,
-      model: QUEUE,
-      defines: `${defines} -DWITNESS=${name}`,
-      expected: SOMETHING,
-      sought: 'it occurs',
-      part: 'situations',
-    })),
-    ...CAUGHT.map(({ name, rule, model, defines, live }) => ({
-      name: `without: ${rule}`,
-      model: model ?? QUEUE,
-      defines: `${defines} -D${name}`,
-      ...(live !== undefined && { live }),
-      expected: SOMETHING,
-      part: 'rules',
-    })),
-    ...CONFIGURATIONS.map((job) => ({ ...job, expected: NOTHING, part: 'configurations' })),
-    ...ECONOMY.flatMap(economyJobs),
-  ];
-}
-
-/**
- * A rule that only saves something; and, where another does its work too, both switched off.
- * @param {(typeof ECONOMY)[number]} rule
- * @returns {Job[]}
- */
-function economyJobs({ name, rule, model: only, defines, why, caughtWith }) {
-  const model = only ?? QUEUE;
-  const alone = `${defines} -D${name}`;
-  const part = 'economy';
-  /** @type {Job[]} */
-  const jobs = [{ name: `economy: ${rule}`, model, defines: alone, expected: NOTHING, why, part }];
-  if (caughtWith === undefined) return jobs;
-  const both = { name: `without: ${rule}, and ${caughtWith}`, model, defines: `${alone} -D${caughtWith}`, part };
-  return [...jobs, { ...both, expected: SOMETHING }];
 }
 
 /** What must be there to check anything: Spin and a C compiler. Rejects with one line that says how to get them. */

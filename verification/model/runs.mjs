@@ -60,7 +60,7 @@ export const CONFIGURATIONS = [
     defines: '-DN=2 -DROUNDS=2 -DCRASHES=1 -DLAPSES=1 -DLANES=1',
   },
   {
-    name: '3 callers, 2 calls each, 1 leaves, 1 process ends in order',
+    name: '3 callers, 2 calls each, 1 leave, 1 process ends in order',
     model: 'queue',
     defines: `${CLOSE} -DROUNDS=2`,
   },

@@ -59,21 +59,26 @@ function table(results) {
   return markdown(head, '|---|--:|--:|--:|--:|---|---|', rows);
 }
 
-/** @param {import('./run.mjs').Job} job */
+/** @param {import('./jobs.mjs').Job} job */
 function switchesOf({ defines, live }) {
   return `${defines}${live === undefined ? '' : ` -DLIVE=${live}`}`.replaceAll('-D', '');
 }
 
 /** @param {Set<string>} economies */
 function rulesTable(economies) {
-  const rows = RULES.map(({ rule, model = [], simulation = [], economy = '' }) => [
+  const rows = RULES.map(({ rule, model = [], simulation = [], remark = '' }) => [
     rule,
     model.map((name) => `\`${name}\`${isEconomy(name) ? NOTHING : ''}`).join(', ') || '–',
     simulation.map((name) => `${name}${economies.has(name) ? NOTHING : ''}`).join('; ') || '–',
-    [...model.map(whyOf), economy].filter(Boolean).join('; '),
+    [...model.map(whyOf), remark].filter(Boolean).join('; '),
   ]);
   return markdown(
-    ['Condition or rule', 'Model, without it', 'Simulation, without it', 'What is saved, where nothing breaks'],
+    [
+      'Condition or rule',
+      'Model, without it',
+      'Simulation, without it',
+      'What is saved where nothing breaks, and other remarks',
+    ],
     '|---|---|---|---|',
     rows,
   );
