@@ -11,7 +11,8 @@ import { eventually } from '../support/eventually.js';
 import { FUZZ_LIMIT_MS, finds, fuzz } from '../support/fuzz.js';
 
 const database = useDatabase(import.meta.url);
-const SETTINGS = { leaseDurationMS: 60_000, patrolIntervalMS: 60_000, idleMS: 60_000 };
+/** So long that neither heartbeat nor patrol come between: what they send has nothing of a caller in it. */
+const SETTINGS = { leaseDurationMS: 3_600_000, patrolIntervalMS: 3_600_000, idleMS: 3_600_000 };
 
 /** What a caller gives. */
 interface Texts {

@@ -35,7 +35,7 @@ import {
  * nobody would give back. What another tool has spoilt is left as it is, for the reader to refuse.
  */
 const IS_OURS: Command = {
-  $and: [VERSION_IS_OURS, isCount('v'), isCount('fence', FENCE_MAX), isCount('arrivals'), isCount('born')],
+  $and: [VERSION_IS_OURS, isCount('v'), isCount('fence', FENCE_MAX), isCount('arrivals', FENCE_MAX), isCount('born')],
 };
 const VACANT: Command = { $eq: [{ $ifNull: ['$grant', null] }, null] };
 

@@ -25,7 +25,7 @@ export interface Grant {
  * it in the year 2255.
  */
 export const COUNT_MAX = 9_000_000_000_000_000;
-/** The largest fence that is granted after: with room for the runs that may follow before anybody looks again. */
+/** The largest fence, and count of arrivals, that is counted on from: with room for the runs that may follow before anybody looks again. */
 export const FENCE_MAX: number = COUNT_MAX - 10 ** 12;
 /** How many callers one ticket can have, as far as a grant can say. */
 export const CALLERS_MAX = 999_999_999;
