@@ -62,7 +62,7 @@ function found(of: Run): FindingKind[] {
 }
 
 function disturbance(from: number, to: number | null, more: Partial<Disturbance> = {}): Disturbance {
-  return { fault: 'a fault', from, to, processes: [], deletes: false, ...more };
+  return { fault: 'a fault', from, to, processes: [], deletes: false, streamsOnly: false, ...more };
 }
 
 const FIRST = call('p.1', { called: 0, granted: 10, released: 20 });
@@ -238,6 +238,12 @@ describe('a lock that is free while somebody waits', () => {
     expect(found(run(waiting(22 + BOUND_MS), near(15)))).toEqual(['free while somebody waits']);
     expect(found(run(waiting(22 + BOUND_MS), near(100)))).toEqual([]);
     expect(found(run(waiting(102 + BOUND_MS), near(100)))).toEqual(['free while somebody waits']);
+  });
+
+  it('is found after a patrol, where only news was held up', () => {
+    const near = { disturbances: [disturbance(10, 30, { streamsOnly: true })] };
+    expect(found(run(waiting(29 + CALM_MS), near))).toEqual([]);
+    expect(found(run(waiting(31 + CALM_MS), near))).toEqual(['free while somebody waits']);
   });
 
   it('needs a witness whose process could have taken it', () => {

@@ -287,7 +287,7 @@ function spansOf(
     (each) => (each.arrivedAt ?? Infinity) < from && waitedUntil(each) >= to && !lame.has(each.process),
   );
   if (witness === undefined || lasting) return [];
-  const disturbed = near.length > 0;
+  const disturbed = near.some(({ streamsOnly }) => !streamsOnly);
   const boundMS = (disturbed ? RECOVERY_BOUND_MS + clockExcessMS : PATROL_MS) + SLACK_MS;
   return [{ key: next.key, from, to, witness: witness.caller, next: next.caller, disturbed, boundMS }];
 }

@@ -14,6 +14,8 @@ export interface Disturbance {
   readonly processes: readonly string[];
   /** Documents were deleted by hand: holds that stood are not protected, and places in the queue begin anew. */
   readonly deletes: boolean;
+  /** Only news is held up: nobody can lose a lock by it, so that nobody may wait longer than for a patrol. */
+  readonly streamsOnly: boolean;
 }
 
 /** What a fault says of itself while it happens. */
@@ -21,14 +23,16 @@ export interface DisturbanceNote {
   readonly fault: string;
   readonly processes?: readonly string[];
   readonly deletes?: boolean;
+  readonly streamsOnly?: boolean;
 }
 
 export class Disturbances {
   readonly all: Disturbance[] = [];
 
   /** Notes it for as long as the work lasts. */
-  async during<T>({ fault, processes = [], deletes = false }: DisturbanceNote, work: () => Promise<T>): Promise<T> {
-    const noted: Disturbance = { fault, from: nowMS(), to: null, processes: [...processes], deletes };
+  async during<T>(note: DisturbanceNote, work: () => Promise<T>): Promise<T> {
+    const { fault, processes = [], deletes = false, streamsOnly = false } = note;
+    const noted: Disturbance = { fault, from: nowMS(), to: null, processes: [...processes], deletes, streamsOnly };
     this.all.push(noted);
     try {
       return await work();
@@ -39,7 +43,7 @@ export class Disturbances {
 
   /** Something else was seen that disturbs, such as that the machine stood still. */
   note(fault: string, { from, to }: { from: number; to: number }): void {
-    this.all.push({ fault, from, to, processes: [], deletes: false });
+    this.all.push({ fault, from, to, processes: [], deletes: false, streamsOnly: false });
   }
 
   /** How often each fault happened. */

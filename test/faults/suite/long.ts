@@ -12,6 +12,9 @@ import { failureOf, lineOf, type Summarised, summaryOf } from './report.js';
 import { type RunSettings, run } from './run.js';
 import type { Row } from './table.js';
 
+const SOURCES = 'packages/core/src';
+const SUITE = 'test/faults/suite';
+
 export interface LongSettings extends Omit<RunSettings, 'row' | 'seed'> {
   readonly rows: readonly Row[];
   readonly repeatsCount: number;
@@ -22,8 +25,8 @@ export interface LongSettings extends Omit<RunSettings, 'row' | 'seed'> {
 }
 
 interface State {
-  /** What was tested: the git hash of the library's sources. */
-  readonly sources: string;
+  /** What was tested, and by what. */
+  readonly tested: string;
   readonly seed: number;
   readonly done: Summarised[];
 }
@@ -33,7 +36,8 @@ export async function runLong(settings: LongSettings, print: (line: string) => v
   const { rows, repeatsCount, fresh } = settings;
   const file = join(await stateFolder(), 'long.json');
   if (fresh) await rm(file, { force: true });
-  const state = await load(file, settings.seed);
+  const names = rows.map(({ name }) => name).join(' ');
+  const state = await load(file, settings.seed, `${await hashOf(SOURCES)} ${await hashOf(SUITE)} ${names}`);
   if (state.done.length > 0) print(`${state.done.length} of ${repeatsCount} repeats were done before`);
   while (state.done.length < repeatsCount) {
     const index = state.done.length;
@@ -47,24 +51,27 @@ export async function runLong(settings: LongSettings, print: (line: string) => v
   return state.done;
 }
 
-async function load(file: string, seed: number): Promise<State> {
-  const sources = await sourcesHash();
+async function load(file: string, seed: number, tested: string): Promise<State> {
   const known = await readFile(file, 'utf8').then(
     (text): State => JSON.parse(text),
     () => null,
   );
-  return known?.sources === sources ? known : { sources, seed, done: [] };
+  return known?.tested === tested ? known : { tested, seed, done: [] };
 }
 
 /** What git calls the sources of the library, as they are in the checkout. */
-export async function sourcesHash(): Promise<string> {
+export function sourcesHash(): Promise<string> {
+  return hashOf(SOURCES);
+}
+
+async function hashOf(folder: string): Promise<string> {
   const git = (...args: string[]): Promise<string> =>
     promisify(execFile)('git', args).then(
       ({ stdout }) => stdout.trim(),
       () => 'unknown',
     );
-  const changed = await git('status', '--porcelain', '--', 'packages/core/src');
-  return `${await git('rev-parse', 'HEAD:packages/core/src')}${changed === '' ? '' : ' with changes'}`;
+  const changed = await git('status', '--porcelain', '--', folder);
+  return `${await git('rev-parse', `HEAD:${folder}`)}${changed === '' ? '' : ' with changes'}`;
 }
 
 async function stateFolder(): Promise<string> {

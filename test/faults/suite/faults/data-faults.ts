@@ -15,7 +15,7 @@ const killCursors: NeedyFault = {
   needs: [],
   available: ANYWHERE,
   inject: async ({ observer, disturbances }) => {
-    await disturbances.during({ fault: killCursors.name }, async () => {
+    await disturbances.during({ fault: killCursors.name, streamsOnly: true }, async () => {
       const cursors = (await observer.streams().catch(() => [])).map(({ cursor }) => cursor);
       if (cursors.length > 0) await observer.killCursors(cursors).catch(() => {});
     });
@@ -27,7 +27,7 @@ const killOps: NeedyFault = {
   needs: [],
   available: ANYWHERE,
   inject: async ({ observer, disturbances }) => {
-    await disturbances.during({ fault: killOps.name }, async () => {
+    await disturbances.during({ fault: killOps.name, streamsOnly: true }, async () => {
       for (const { opid } of await observer.streams().catch(() => []))
         if (opid !== undefined)
           await observer.client
