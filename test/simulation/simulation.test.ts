@@ -1,6 +1,6 @@
 /**
- * The engine under simulated trouble: many scenarios made from seeds, every invariant checked after every step, and the
- * proof that a run follows from its seed alone. `SIMULATION_SEEDS` says how many, `SIMULATION_FIRST_SEED` from where.
+ * The engine under simulated trouble: many scenarios made from seeds, the invariants checked after every step (INV-05 every 50 ms,
+ * INV-08 in the end), and the proof that a run follows from its seed alone. `SIMULATION_SEEDS` says how many, `SIMULATION_FIRST_SEED` from where.
  */
 import { describe, expect, test } from 'vitest';
 import { flatCost } from '#core/protocol/invariants.js';
