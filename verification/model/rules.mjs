@@ -108,7 +108,11 @@ const RELEASES = [
   },
   { rule: '… exactly mine, not just my session’s', model: ['NO_RELEASE_MINE_BY_SESSION'] },
   { rule: '… not just the same ticket’s', model: ['NO_RELEASE_MINE_BY_TICKET'] },
-  { rule: 'HANDOFF: refused, it grants nothing', model: ['REFUSED_HANDOFF_DELIVERS'] },
+  {
+    rule: 'HANDOFF: refused, it grants nothing',
+    model: ['REFUSED_HANDOFF_DELIVERS'],
+    simulation: ['a refused HANDOFF delivers'],
+  },
   { rule: 'VACATE: `arrivals` is still k', model: ['NO_VACATE_COUNT'], simulation: ['VACATE whoever has arrived'] },
   { rule: 'VACATE: grants the first arrival', model: ['NO_VACATE_GRANT'] },
   {
@@ -229,7 +233,11 @@ const ENGINE = [
     model: ['NO_DELETED_AGAIN'],
     simulation: ['no second deletion of a ticket sent twice'],
   },
-  { rule: '2. … but not while somebody waits for it', model: ['DELETED_WHILE_OPEN'] },
+  {
+    rule: '2. … but not while somebody waits for it',
+    model: ['DELETED_WHILE_OPEN'],
+    simulation: ['a ticket sent again is deleted a lease after it arrived, though its caller waits'],
+  },
   { rule: '3. there is a local deadline', model: ['NO_CHECK_AT_SETTLE'], simulation: ['no local deadline'] },
   {
     rule: '3. from the start of the renewal',
@@ -309,9 +317,8 @@ const ENGINE = [
     remark: 'up to one patrol, which the bound of INV-05 has room for; in the model a patrol may come at any time',
   },
   {
-    rule: '6. the dead among the first tickets are reaped while the lock is held',
-    remark:
-      'a round of the patrol for each of them once it is granted; not switched off: the queue of the model has no time, and the recovery figures measure it',
+    rule: '6. the dead among the first tickets are reaped while the lock is held, all in one round',
+    simulation: ['the patrol watches the holder only', 'the patrol judges one session at a time'],
   },
   {
     rule: '6. it goes round again after a burial',
