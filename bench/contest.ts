@@ -25,6 +25,8 @@ export interface ContestSettings {
   /** Of the processes in turn, each arrival acknowledged before the next call: for our own library only. */
   readonly inTurn?: boolean;
   readonly withBareWrites?: boolean;
+  /** Instead of the server of the peer, and for the bare writes too: the same one, on another way. */
+  readonly address?: string;
   /** Callers who come at these instants after the start, once each, instead of again and again. */
   readonly arrivals?: readonly number[];
 }
@@ -36,6 +38,8 @@ export interface Call {
   readonly calledAt: number;
   readonly grantedAt: number;
   readonly releasedAt: number;
+  /** When the release was acknowledged to its caller. */
+  readonly answeredAt: number;
 }
 
 export interface Contest {
@@ -58,17 +62,17 @@ const OTHERS_ARRIVE_MS = 300;
 const BARE_COUNTS = { least: 20, most: 400 };
 
 export async function contest(stage: Stage, settings: ContestSettings): Promise<Contest> {
-  const address = await stage.addressFor(settings.peer);
+  const address = settings.address ?? (await stage.addressFor(settings.peer));
   if (address === null) throw new Error(`${settings.peer.name} has no server`);
   const workers = await stage.fleet.borrow(settings.processesCount);
   const key = stage.freshKey();
   const { options = {} } = settings;
   const where = { address, dbName: stage.dbName, key, options };
   try {
-    const connection = { ...where, peer: settings.peer.name, mongodbUri: stage.uri };
+    const connection = { ...where, peer: settings.peer.name, mongodbUri: settings.address ?? stage.uri };
     await Promise.all(workers.map((worker) => worker.order({ kind: 'connect', settings: connection })));
     const gate = await settings.peer.connect(where);
-    const measured = await measure(stage, { settings, workers, key, gate });
+    const measured = await measure(stage, { settings, workers, key, gate }).finally(() => gate.close());
     await Promise.all(workers.map((worker) => worker.order({ kind: 'close' })));
     return measured;
   } catch (error) {
@@ -101,8 +105,8 @@ async function measure(stage: Stage, ring: Ring): Promise<Contest> {
   await Promise.all(workers.map((worker) => worker.order({ kind: 'drain' })));
   const inversions =
     settings.peer.name === 'this library' ? inversionsIn(await stage.oplogSince(since), lockId(ring.key)) : null;
-  const bareMS = settings.withBareWrites ? await bareWrites(ring, calls.length) : [];
-  await ring.gate.close();
+  const served = calls.filter(({ grantedAt }) => grantedAt >= before.at && grantedAt <= after.at);
+  const bareMS = settings.withBareWrites ? await bareWrites(ring, served.length) : [];
   return {
     settings,
     calls,
@@ -174,12 +178,13 @@ async function sendArrivals({ settings, workers }: Ring, arrivals: readonly numb
 async function stopAll(workers: readonly Worker[]): Promise<Call[]> {
   const told = await Promise.all(workers.map((worker) => worker.order({ kind: 'stop' })));
   return told.flatMap((records, process) =>
-    (records as readonly CallTuple[]).map(([caller, calledAt, grantedAt, releasedAt]) => ({
+    (records as readonly CallTuple[]).map(([caller, calledAt, grantedAt, releasedAt, answeredAt]) => ({
       process,
       caller,
       calledAt,
       grantedAt,
       releasedAt,
+      answeredAt,
     })),
   );
 }

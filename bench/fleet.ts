@@ -78,12 +78,21 @@ export class Worker {
 /** As many as were ever needed at once. */
 export class Fleet {
   #workers: Worker[] = [];
+  readonly #singles: Worker[] = [];
 
   async borrow(count: number): Promise<readonly Worker[]> {
     while (this.#workers.length < count) this.#workers.push(new Worker());
     const borrowed = this.#workers.slice(0, count);
     await Promise.all(borrowed.map(({ ready }) => ready));
     return borrowed;
+  }
+
+  /** One beside the others, for whoever wants to kill it. */
+  async single(): Promise<Worker> {
+    const worker = new Worker();
+    this.#singles.push(worker);
+    await worker.ready;
+    return worker;
   }
 
   /** What did not end as it was told is not used again. */
@@ -94,5 +103,6 @@ export class Fleet {
 
   end(): void {
     this.discard(this.#workers);
+    for (const worker of this.#singles.splice(0)) worker.kill();
   }
 }

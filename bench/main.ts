@@ -17,8 +17,11 @@ import { FULL, type Scale, TINY } from './scale.js';
 import { Stage } from './stage.js';
 import { judge } from './targets.js';
 
+const LINGER_MS = 2_000;
+
 const USAGE = `
   [name…]             these questions; all where none is named
+  --only <words>      only their cases with these words in the name
   --list              the questions
   --rounds <n>        how many count, default ${FULL.roundsCount}; one more before them is dropped
   --members 1|3       on a replica set of so many members; both, one after the other, where it is left out
@@ -35,6 +38,7 @@ const { values: options, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
     tiny: { type: 'boolean', default: false },
     targets: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
     rounds: { type: 'string' },
     members: { type: 'string' },
     window: { type: 'string' },
@@ -49,7 +53,7 @@ function scale(): Scale {
   const windowMS = Number(options.window ?? base.windowMS);
   if (!Number.isInteger(roundsCount) || roundsCount < 1) throw new Error('--rounds wants a whole number from 1');
   if (!(windowMS >= 50)) throw new Error('--window wants 50 milliseconds or more');
-  return { ...base, roundsCount, windowMS };
+  return { ...base, roundsCount, windowMS, only: options.only };
 }
 
 function questions(): typeof QUESTIONS {
@@ -165,4 +169,6 @@ else {
     process.exitCode = 1;
   }
   await cleanUp();
+  // What a peer that failed has left open must not keep this process.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }

@@ -11,10 +11,12 @@ export interface Scale {
   readonly settleMS: number;
   /** For a look whether it works at all: one case of each kind, small counts. */
   readonly tiny: boolean;
+  /** Only cases with this in their name; empty for all. */
+  readonly only: string;
 }
 
-export const FULL: Scale = { roundsCount: 5, warmUp: true, windowMS: 2_000, settleMS: 300, tiny: false };
-export const TINY: Scale = { roundsCount: 1, warmUp: false, windowMS: 150, settleMS: 50, tiny: true };
+export const FULL: Scale = { roundsCount: 5, warmUp: true, windowMS: 2_000, settleMS: 300, tiny: false, only: '' };
+export const TINY: Scale = { roundsCount: 1, warmUp: false, windowMS: 150, settleMS: 50, tiny: true, only: '' };
 
 /** The first of them only, where a look is enough. */
 export function some<T>(scale: Scale, all: readonly T[]): readonly T[] {

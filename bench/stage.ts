@@ -84,6 +84,12 @@ export class Stage {
     this.leftOut.set(name, reason);
   }
 
+  /** Host and port of the primary, as it names itself. */
+  async primary(): Promise<string> {
+    const { primary } = await this.mongo.db('admin').command({ hello: 1 });
+    return String(primary);
+  }
+
   async serverCommands(): Promise<ServerCommands> {
     const { metrics } = await this.mongo.db('admin').command({ serverStatus: 1 });
     const total = (names: readonly string[]): number =>

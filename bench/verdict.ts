@@ -10,6 +10,8 @@ export interface Handoff {
   /** From just before the release to the moment the next caller has the lock. */
   readonly tookMS: number;
   readonly betweenProcesses: boolean;
+  /** Until the releaser had its answer; NaN where that came after the end. */
+  readonly answeredMS: number;
 }
 
 /** The calls granted in the measured window, as they followed one another. */
@@ -23,7 +25,13 @@ export function handoffsOf(contest: Contest): readonly Handoff[] {
   return grants.slice(1).flatMap((to, index) => {
     const from = grants[index];
     if (from === undefined || Number.isNaN(from.releasedAt) || to.calledAt >= from.releasedAt) return [];
-    return [{ tookMS: to.grantedAt - from.releasedAt, betweenProcesses: from.process !== to.process }];
+    return [
+      {
+        tookMS: to.grantedAt - from.releasedAt,
+        betweenProcesses: from.process !== to.process,
+        answeredMS: from.answeredAt - from.releasedAt,
+      },
+    ];
   });
 }
 

@@ -8,7 +8,7 @@ import { OURS } from '../peers/ours.js';
 import type { Case, Question } from '../question.js';
 import { some } from '../scale.js';
 import type { Stage } from '../stage.js';
-import { grantsOf, grantsPerSecond, handoffsOf, took } from '../verdict.js';
+import { grantsOf, grantsPerSecond, type Handoff, handoffsOf, took } from '../verdict.js';
 
 const HOLDS_MS = [5, 0, 50];
 const WAITERS = [2, 1, 10, 50, 200, 1_000];
@@ -38,6 +38,7 @@ function handing({ waiters, processes, holdMS }: { waiters: number; processes: n
         'handoff p99 ms': took(handoffs, 0.99),
         'bare write p50 ms': bare.p50,
         'bare write p99 ms': bare.p99,
+        'release answered p50 ms': percentile(answersOf(handoffs), 0.5),
         'p50 over bare': took(handoffs, 0.5) / bare.p50,
         'p99 over bare': took(handoffs, 0.99) / bare.p99,
         'grants per second': grantsPerSecond(result),
@@ -48,6 +49,11 @@ function handing({ waiters, processes, holdMS }: { waiters: number; processes: n
       };
     },
   };
+}
+
+/** How long the releasers waited for their answers. */
+function answersOf(handoffs: readonly Handoff[]): number[] {
+  return handoffs.map(({ answeredMS }) => answeredMS).filter((answeredMS) => !Number.isNaN(answeredMS));
 }
 
 /** How a case is called; the targets name some. */
@@ -71,7 +77,7 @@ export const HANDOFF: Question = {
     'The main process holds the lock until everybody waits, the processes in turn, each arrival acknowledged before the next call. Then every caller ' +
     'holds, releases and comes again, so that the queue keeps its length. A handoff counts where the next caller had called before the release, and ' +
     'runs in another process (with one process: in memory); with fewer waiters than it takes to arrive, and a hold of 0, part of the arrival is in ' +
-    'it. Then, with the same change streams open, the same processes in turn do bare majority `findOneAndUpdate`s, a hold apart. Commands and oplog ' +
+    'it. The time until the releaser has its answer tells how much of it is the write. Then, with the same change streams open, the same processes in turn do bare majority `findOneAndUpdate`s, a hold apart. Commands and oplog ' +
     'entries are the server’s own counts over the window, for everything: arrivals, deletes, reads of the queue.',
   cases: async ({ scale }) => [
     ...some(scale, HOLDS_MS).flatMap((holdMS) =>

@@ -30,7 +30,8 @@ function contending(peer: Peer, crowd: Crowd): Case {
     async measure(stage: Stage) {
       const processesCount = stage.scale.tiny ? 2 : crowd.processesCount;
       const callersCount = Math.max(processesCount, atScale(stage.scale, crowd.callersCount));
-      const windowsCount = WINDOWS_COUNT;
+      // Those that poll need seconds to say anything.
+      const windowsCount = stage.scale.tiny ? 5 * WINDOWS_COUNT : WINDOWS_COUNT;
       const result = await contest(stage, { peer, callersCount, processesCount, holdMS: HOLD_MS, windowsCount });
       const handoffs = handoffsOf(result).filter(({ betweenProcesses }) => betweenProcesses);
       const waits = waitsOf(result);

@@ -6,7 +6,7 @@ import { nowMS, pause } from '../clock.js';
 import type { Contender } from '../peers/peer.js';
 import type { CallTuple } from './orders.js';
 
-type Draft = [caller: number, calledAt: number, grantedAt: number, releasedAt: number];
+type Draft = [...CallTuple];
 
 export class Callers {
   readonly #contender: Contender;
@@ -59,12 +59,13 @@ export class Callers {
   }
 
   async #take({ caller, at, holdMS }: { caller: number; at: number; holdMS: number }): Promise<void> {
-    const record: Draft = [caller, at, Number.NaN, Number.NaN];
+    const record: Draft = [caller, at, Number.NaN, Number.NaN, Number.NaN];
     this.#records.push(record);
     const release = await this.#contender.acquire(caller);
     record[2] = nowMS();
     if (!this.#stopping) await pause(holdMS);
     record[3] = nowMS();
     await release();
+    record[4] = nowMS();
   }
 }

@@ -28,8 +28,14 @@ export type Order =
   | { readonly kind: 'write' }
   | { readonly kind: 'close' };
 
-/** One call: caller, called, granted, and just before it was released; NaN where that did not happen before the stop. */
-export type CallTuple = readonly [caller: number, calledAt: number, grantedAt: number, releasedAt: number];
+/** One call: caller, called, granted, just before it was released, and release answered; NaN where that did not happen before the stop. */
+export type CallTuple = readonly [
+  caller: number,
+  calledAt: number,
+  grantedAt: number,
+  releasedAt: number,
+  answeredAt: number,
+];
 
 export interface Envelope {
   readonly number: number;

@@ -61,7 +61,12 @@ function heap(): number {
 
 async function weigh(): Promise<Weighed> {
   await locks.connect();
-  await (await locks.lock({ resource: `${settings.key}/warm`, id: 'up' })).unlock();
+  // Connections are made, and code is compiled, before the first weighing: neither belongs to a lock.
+  for (let time = 0; time < 3; time += 1) {
+    const ids = Array.from({ length: AT_ONCE }, (_, id) => id);
+    const warm = await Promise.all(ids.map((id) => locks.lock({ resource: `${settings.key}/warm`, id })));
+    await Promise.all(warm.map((lock) => lock.unlock()));
+  }
   const before = { bytes: heap(), cpu: process.cpuUsage() };
   await (settings.what === 'waiters' ? wait() : hold());
   const cpu = process.cpuUsage(before.cpu);

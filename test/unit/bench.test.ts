@@ -19,7 +19,7 @@ function contestOf(calls: readonly Call[], callersCount = 3): Contest {
 }
 
 function call(process: number, caller: number, [calledAt, grantedAt, releasedAt]: [number, number, number]): Call {
-  return { process, caller, calledAt, grantedAt, releasedAt };
+  return { process, caller, calledAt, grantedAt, releasedAt, answeredAt: releasedAt + 1 };
 }
 
 describe('figures', () => {
@@ -41,8 +41,8 @@ describe('a contest', () => {
   it('has a handoff where the next had called before the release, and in which process it ran', () => {
     const calls = [call(0, 0, [0, 10, 15]), call(1, 1, [5, 17, 22]), call(1, 2, [6, 23, 28]), call(0, 0, [40, 42, 47])];
     expect(handoffsOf(contestOf(calls))).toEqual([
-      { tookMS: 2, betweenProcesses: true },
-      { tookMS: 1, betweenProcesses: false },
+      { tookMS: 2, betweenProcesses: true, answeredMS: 1 },
+      { tookMS: 1, betweenProcesses: false, answeredMS: 1 },
     ]);
     expect(grantsPerSecond(contestOf(calls))).toBe(4);
   });
