@@ -126,6 +126,6 @@ export const FAIRNESS: Question = {
     'round); who still waited at the end counts with the time so far where it is longer than all others. Open loop: callers come by chance (Poisson, ' +
     'the same seed in every round) at a share of the rate that the queue had just before, and wait from the instant they were due, however late their ' +
     'call; fair is what the same arrivals would wait for, one after the other. Inversions are counted in the server’s own log: a ticket granted ' +
-    'after one that stood behind it. Jain’s index is over the grants of each caller in a round.',
+    'after another that came when the arrival of the first was complete. Jain’s index is over the grants of each caller in a round.',
   cases: async ({ scale }) => [STANDING, ...(scale.tiny ? [] : LOADS.map(arriving))],
 };

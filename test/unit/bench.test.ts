@@ -1,5 +1,4 @@
 /** What the benchmarks conclude from what they measured: each judgement is shown one that passes and one that does not. */
-import { Timestamp } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { QUESTIONS } from '../../bench/catalogue.js';
 import type { Call, Contest } from '../../bench/contest.js';
@@ -67,31 +66,49 @@ describe('a contest', () => {
 });
 
 describe('the order by the log of the server', () => {
-  const ticket = (n: number, at: number): OplogEntry => ({
-    op: 'i',
-    ns: 'db.dlocks',
-    o: { _id: `s/${n}`, key: 'k', at: new Timestamp({ t: at, i: 1 }), session: 's', n },
-  });
-  const update = (list: string): OplogEntry => ({
+  let arrivals = 0;
+  const ns = 'db.dlocks';
+  const ticket = (id: string): OplogEntry => ({ op: 'i', ns, o: { _id: id, key: 'k' }, o2: { _id: id } });
+  const lock = (fields: Record<string, unknown>): OplogEntry => {
+    return { op: 'u', ns, o: { $v: 2, diff: { u: fields } }, o2: { _id: 'k' } };
+  };
+  const mark = (): OplogEntry => {
+    arrivals += 1;
+    return lock({ arrivals });
+  };
+  const grant = (list: string): OplogEntry => lock({ grant: list });
+  const whole = (list: string): OplogEntry => ({
     op: 'u',
-    ns: 'db.dlocks',
-    o: { $v: 2, diff: { u: { grant: `s/7/${list}` } } },
+    ns,
+    o: { _id: 'k', grant: list, arrivals },
     o2: { _id: 'k' },
   });
-  const replacement = (list: string): OplogEntry => ({
-    op: 'u',
-    ns: 'db.dlocks',
-    o: { _id: 'k', grant: `s/8/${list}` },
+  const arrive = (id: string): OplogEntry[] => [ticket(id), mark()];
+
+  it('is kept where tickets are granted as they came, in runs and one by one', () => {
+    arrivals = 0;
+    const came = [...arrive('a/1'), ...arrive('b/1'), ...arrive('b/2'), ...arrive('a/2')];
+    const entries = [...came, grant('a/7/1:1'), whole('b/8/1:1,2:1'), mark(), grant('a/9/2:1')];
+    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 0, ticketsCount: 4 });
   });
 
-  it('is kept where tickets are granted as they stand in the queue, in runs and one by one', () => {
-    const entries = [ticket(1, 10), ticket(3, 11), update('1:1'), ticket(2, 12), replacement('3:1,2:1'), update('9:1')];
-    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 0, ticketsCount: 3 });
+  it('is not where one is granted before others whose arrivals were complete before it came', () => {
+    arrivals = 0;
+    const came = [...arrive('a/1'), ...arrive('b/1'), ...arrive('a/2'), ...arrive('b/2'), ...arrive('a/3')];
+    const entries = [...came, grant('a/7/3:1'), whole('a/8/1:1'), grant('b/9/1:1'), grant('b/10/2:1')];
+    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 2, ticketsCount: 4 });
   });
 
-  it('is not where one is granted after another that stood behind it', () => {
-    const entries = [ticket(1, 10), ticket(2, 12), ticket(3, 11), update('2:1'), replacement('1:1,3:1')];
-    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 2, ticketsCount: 3 });
+  it('is not where a free lock is taken while somebody waits', () => {
+    arrivals = 0;
+    const entries = [...arrive('a/1'), ...arrive('b/1'), grant('c/7/1:1'), grant('a/8/1:1'), grant('b/9/1:1')];
+    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 1, ticketsCount: 2 });
+  });
+
+  it('is anybody’s between arrivals that overlap', () => {
+    arrivals = 0;
+    const entries = [ticket('a/1'), ticket('b/1'), mark(), grant('b/7/1:1'), mark(), grant('a/8/1:1')];
+    expect(inversionsIn(entries, 'k')).toEqual({ inversionsCount: 0, ticketsCount: 2 });
   });
 });
 
