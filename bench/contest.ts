@@ -5,6 +5,7 @@
  */
 
 import { nowMS, pause } from './clock.js';
+import { gaps, median } from './figures.js';
 import type { Worker } from './fleet.js';
 import { lockId } from './peers/ours.js';
 import type { Contender, Peer } from './peers/peer.js';
@@ -105,8 +106,8 @@ async function measure(stage: Stage, ring: Ring): Promise<Contest> {
   await Promise.all(workers.map((worker) => worker.order({ kind: 'drain' })));
   const inversions =
     settings.peer.name === 'this library' ? inversionsIn(await stage.oplogSince(since), lockId(ring.key)) : null;
-  const served = calls.filter(({ grantedAt }) => grantedAt >= before.at && grantedAt <= after.at);
-  const bareMS = settings.withBareWrites ? await bareWrites(ring, served.length) : [];
+  const granted = calls.map(({ grantedAt }) => grantedAt).filter((at) => at >= before.at && at <= after.at);
+  const bareMS = settings.withBareWrites ? await bareWrites(ring, granted) : [];
   return {
     settings,
     calls,
@@ -189,13 +190,15 @@ async function stopAll(workers: readonly Worker[]): Promise<Call[]> {
   );
 }
 
-/** By the same processes in turn, with the length of a hold between them. */
-async function bareWrites({ settings, workers }: Ring, count: number): Promise<number[]> {
+/** By the same processes in turn, as far apart as the grants were. */
+async function bareWrites({ workers }: Ring, grantedAt: readonly number[]): Promise<number[]> {
   const times: number[] = [];
-  const wanted = Math.min(BARE_COUNTS.most, Math.max(BARE_COUNTS.least, count));
+  const wanted = Math.min(BARE_COUNTS.most, Math.max(BARE_COUNTS.least, grantedAt.length));
+  const everyMS = median(gaps(grantedAt));
   while (times.length < wanted) {
+    const startedAt = nowMS();
     times.push(Number(await workers[times.length % workers.length]?.order({ kind: 'write' })));
-    await pause(settings.holdMS);
+    await pause(startedAt + everyMS - nowMS());
   }
   return times;
 }

@@ -36,6 +36,12 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
+/** Between each instant and the next. */
+export function gaps(instants: readonly number[]): number[] {
+  const sorted = [...instants].sort((a, b) => a - b);
+  return sorted.slice(1).map((at, index) => at - (sorted[index] ?? at));
+}
+
 /** Jain's index: 1 where all got the same, 1 / n where one got all. */
 export function jain(shares: readonly number[]): number {
   const squares = sum(shares.map((share) => share * share));

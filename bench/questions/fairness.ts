@@ -3,7 +3,7 @@
  * come, whatever the lock does.
  */
 import { type Contest, type ContestSettings, contest } from '../contest.js';
-import { type Figures, median, percentile } from '../figures.js';
+import { type Figures, gaps, median, percentile } from '../figures.js';
 import { OURS } from '../peers/ours.js';
 import type { Case, Question } from '../question.js';
 import { atScale } from '../scale.js';
@@ -95,11 +95,6 @@ function fairWaits(calledAt: readonly number[], serviceMS: number): number[] {
       freeAt = startAt + HOLD_MS;
       return startAt - at;
     });
-}
-
-function gaps(instantsMS: readonly number[]): number[] {
-  const sorted = [...instantsMS].sort((a, b) => a - b);
-  return sorted.slice(1).map((at, index) => at - (sorted[index] ?? at));
 }
 
 /** Poisson arrivals, the same in every round: mulberry32. */

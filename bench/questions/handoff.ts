@@ -77,7 +77,7 @@ export const HANDOFF: Question = {
     'The main process holds the lock until everybody waits, the processes in turn, each arrival acknowledged before the next call. Then every caller ' +
     'holds, releases and comes again, so that the queue keeps its length. A handoff counts where the next caller had called before the release, and ' +
     'runs in another process (with one process: in memory); with fewer waiters than it takes to arrive, and a hold of 0, part of the arrival is in ' +
-    'it. The time until the releaser has its answer tells how much of it is the write. Then, with the same change streams open, the same processes in turn do bare majority `findOneAndUpdate`s, a hold apart. Commands and oplog ' +
+    'it. The time until the releaser has its answer tells how much of it is the write. Then, with the same change streams open, the same processes in turn do bare majority `findOneAndUpdate`s, as far apart as the grants were (their median). Commands and oplog ' +
     'entries are the server’s own counts over the window, for everything: arrivals, deletes, reads of the queue.',
   cases: async ({ scale }) => [
     ...some(scale, HOLDS_MS).flatMap((holdMS) =>

@@ -54,7 +54,7 @@ describe('the benchmark suite', () => {
   it('counts what a burst sends', async () => {
     const { cases, failures } = await ask(BURST, stage);
     expect(failures).toEqual({});
-    for (const { figures } of cases) expect(figures['writes until all are served']?.median).toBeGreaterThanOrEqual(2);
+    for (const { figures } of cases) expect(figures['writes until all are served']?.median).toBeGreaterThanOrEqual(1);
   });
 
   it('has failed a question whose case returns no samples, and goes on with the others', async () => {
