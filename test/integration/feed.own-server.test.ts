@@ -104,7 +104,8 @@ describe('a stream', () => {
   it('that is broken never uses its session again, or a member that is primary no more would keep the cursor', async () => {
     const { seen, commands } = await open('forgetful');
     const [session] = sessionsOf(commands, ['getMore', 'aggregate']).slice(-1);
-    await failCommands('forgetful', { times: 1, failCommands: ['getMore'], errorCode: 10107 });
+    // Both: the member that has the cursor is the primary no more, and the one that is has none.
+    await failCommands('forgetful', { times: 2, failCommands: ['getMore', 'killCursors'], errorCode: 10107 });
     const before = commands.all.length;
     await nudge(seen);
     await eventually(() => seen.openedCount === 2);
@@ -116,6 +117,35 @@ describe('a stream', () => {
     expect(after.size).toBeGreaterThan(0);
     expect(session).toBeDefined();
     expect(after).not.toContain(session);
+  });
+
+  it('that is closed gives its session back, but not where the server did not say that it has ended the cursor', async () => {
+    for (const [name, reachable] of [
+      ['closed_well', true],
+      ['closed_in_vain', false],
+    ] as const) {
+      const client = new MongoClient(server.uri, { appName: name, monitorCommands: true });
+      const commands = new CommandLog(client);
+      const { feed, store } = database.portsOf({ kind: 'client', client, dbName: database.name });
+      await store.prepare();
+      const seen = new SeenFeed(feed, name);
+      await eventually(() => seen.openedCount === 1);
+      await eventually(() => sessionsOf(commands, ['getMore']).length > 0);
+      const used = sessionsOf(commands, ['getMore']).at(-1);
+      if (!reachable) await failCommands(name, { times: 1, failCommands: ['killCursors'], errorCode: 10107 });
+      await seen.close();
+      // The getMore that waited ends, one way or the other. Three at once take all the sessions that the driver has.
+      const again = async (): Promise<boolean> => {
+        const grant = () => store.tryGrant({ key: database.key(), session: name, ticket: ONE });
+        await Promise.all([grant(), grant(), grant()]);
+        return sessionsOf(commands, null)
+          .slice(-3)
+          .includes(used ?? '');
+      };
+      if (reachable) await eventually(again);
+      else for (let time = 0; time < 20; time += 1) expect(await again()).toBe(false);
+      await client.close();
+    }
   });
 
   it.each([136, 260, 280, 286])(

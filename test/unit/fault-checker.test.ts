@@ -122,6 +122,10 @@ describe('the checker', () => {
     expect(found(run([...vain, ...of('p', { kind: 'lost', caller: 'p.1', stalledMS: 2_000, at: 11 })]))).not.toContain(
       'told too late',
     );
+    const lost = of('p', { kind: 'lost', caller: 'p.1', stalledMS: 3, at: 11 });
+    const deadline = (until: number): Entry[] => of('p', { kind: 'deadline', session: SESSION, until, at: 1 });
+    expect(found(run([...vain, ...lost, ...deadline(9)]))).not.toContain('told too late');
+    for (const until of [1, 11]) expect(found(run([...vain, ...lost, ...deadline(until)]))).toContain('told too late');
   });
 
   it('finds an unlock that says it released what was lost', () => {

@@ -164,6 +164,8 @@ function beforeDeletions(call: Call, disturbances: readonly Disturbance[]): Call
 
 /** INV-06: a process that ran has told its caller before another was granted. */
 const STALL_MAX_MS = 150;
+/** From a promise that settles to the caller who sees it. */
+const LOOK_MS = 5;
 
 function toldTooLate(calls: readonly Call[]): Finding[] {
   return byKey(calls).flatMap((of) => {
@@ -181,10 +183,15 @@ function toldTooLate(calls: readonly Call[]): Finding[] {
   });
 }
 
-/** INV-06: no call returns a lock that says of itself that it is not held, unless the process had not run meanwhile. */
+/**
+ * INV-06: no call returns a lock that says of itself that it is not held, unless the process had not run meanwhile, or its
+ * deadline passed between the engine's look at it and the caller's, which is as long as the process stood still.
+ */
 function grantedInVain(calls: readonly Call[]): Finding[] {
   return calls.flatMap((call) => {
-    const vain = call.held === false && call.outcome !== 'killed' && (call.stalledMS ?? 0) <= STALL_MAX_MS;
+    const { held, outcome, stalledMS = 0, grantedAt = 0, deadlineAt = Number.POSITIVE_INFINITY } = call;
+    const passed = deadlineAt <= grantedAt && grantedAt <= deadlineAt + stalledMS + LOOK_MS;
+    const vain = held === false && outcome !== 'killed' && stalledMS <= STALL_MAX_MS && !passed;
     return vain ? [ofCall('told too late', 'was granted what was not held any more', call)] : [];
   });
 }

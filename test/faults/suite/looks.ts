@@ -31,7 +31,8 @@ export interface RestRecord {
 export interface LooksSettings {
   readonly legsCount: number;
   readonly resourcesEveryMS: number;
-  readonly callersCount: number;
+  /** Of the driver's pool in each process. */
+  readonly maxPoolSize: number;
 }
 
 type Resources = Extract<Entry, { kind: 'resources' }>;
@@ -49,10 +50,10 @@ const CALM_LIMIT_MS = 20_000;
 const REST_LIMIT_MS: number = IDLE_MS + LEASE_MS + PATROL_MS + 10 * SLACK_MS;
 const GONE_LIMIT_MS = 10_000;
 const LOOK_EVERY_MS = 500;
-/** Each caller has one command of its own under way at most, and one of the library's for its key. */
-const OF_CALLER_COUNT = 2;
-/** What the library sends for all, and the driver's two that watch. */
-const OWN_CONNECTIONS_COUNT = 12;
+/** What the pool may have, and as many of the pool before it: a server is slow to notice which of them are gone. */
+const OF_POOL_COUNT = 2;
+/** The driver's own, that watch the members. */
+const WATCHING_COUNT = 4;
 /** Timers of the driver that watch the members come and go. */
 const HANDLES_SLACK = 2;
 /** Counted by the servers, who know to whom they go. */
@@ -71,10 +72,10 @@ export class Looks implements Rests {
   #calmAt = Number.POSITIVE_INFINITY;
   #readAtWorkCount = 0;
 
-  constructor({ legsCount, resourcesEveryMS, callersCount }: LooksSettings) {
+  constructor({ legsCount, resourcesEveryMS, maxPoolSize }: LooksSettings) {
     this.legsCount = legsCount;
     this.resourcesEveryMS = resourcesEveryMS;
-    this.#connectionsMax = OF_CALLER_COUNT * callersCount + OWN_CONNECTIONS_COUNT;
+    this.#connectionsMax = OF_POOL_COUNT * maxPoolSize + WATCHING_COUNT;
   }
 
   readonly calm = async (stage: Stage): Promise<void> => {

@@ -50,6 +50,9 @@ const HEAP: Allowance = { share: 0.1, least: 1.5 };
 /** What a process has of the machine's memory is the allocators' affair as well. */
 const RESIDENT: Allowance = { share: 0.15, least: 15 };
 
+/** The driver's default. */
+const DRIVER_POOL_SIZE = 100;
+
 /** Whether nothing was found and nothing grew. */
 export async function soak({ durationMS, ...settings }: SoakSettings): Promise<boolean> {
   const [least, most] = LEG_MS;
@@ -68,7 +71,8 @@ export async function soak({ durationMS, ...settings }: SoakSettings): Promise<b
 /** A run with its rests, and everything that leaked in it. */
 export async function soakOnce(settings: SoakRunSettings): Promise<SoakResult> {
   const { row, legsCount, resourcesEveryMS, shortestMS } = settings;
-  const looks = new Looks({ legsCount, resourcesEveryMS, callersCount: row.workload.callersCount });
+  const { maxPoolSize = DRIVER_POOL_SIZE } = row.workload;
+  const looks = new Looks({ legsCount, resourcesEveryMS, maxPoolSize });
   const result = await run({ ...settings, rests: looks });
   const memory = memoryOf(result, row);
   const short = row.durationMS < shortestMS || memory.some(({ heap }) => heap.state === 'too short');

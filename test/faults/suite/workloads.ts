@@ -55,9 +55,10 @@ const soak: WorkloadSettings = {
   ...churn,
   name: 'soak',
   ids: ['a', ...Array.from({ length: 19 }, (_, index) => `${index}`)],
-  callersCount: 12,
+  callersCount: 8,
+  maxPoolSize: 30,
   holdMS: [0, 200],
-  restMS: [0, 500],
+  restMS: [0, 1_000],
 };
 
 export const WORKLOADS = {

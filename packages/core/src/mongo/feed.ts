@@ -62,6 +62,8 @@ export class MongoChangeFeed implements ChangeFeed {
 interface Cursor {
   readonly session: ClientSession;
   id: unknown;
+  /** Whether the server said that it has ended it, once that was asked. */
+  killed: Promise<boolean> | null;
 }
 
 /** One stream, from `open` to `close`: opening, open, pausing, and again. */
@@ -114,18 +116,16 @@ class GrantStream implements FeedHandle {
   async #follow(): Promise<void> {
     await this.#options.preparation.ensureWithin(PREPARED_WITHIN_MS);
     if (this.#closed) return;
-    const session = await this.#connection.startSession();
-    const cursor: Cursor = { session, id: null };
+    const cursor: Cursor = { session: await this.#connection.startSession(), id: null, killed: null };
+    let broken = true;
     try {
       await this.#openCursor(cursor);
       while (!this.#closed && cursor.id !== null) await this.#readMore(cursor);
-    } catch (error) {
-      if (!this.#closed) forgetSession(session);
-      throw error;
+      broken = false;
     } finally {
       this.#cursor = null;
-      if (cursor.id !== null && !this.#closed) void this.#kill(cursor);
-      await session.endSession().catch(() => {});
+      // Nobody waits for it: the server may be out of reach.
+      void this.#giveBack(cursor, broken).catch(() => {});
     }
     if (this.#closed) return;
     // Dropped or renamed: the indexes are gone as well.
@@ -139,7 +139,7 @@ class GrantStream implements FeedHandle {
     const command = { aggregate: collection, pipeline, cursor: {}, readConcern: { level: 'majority' } };
     const { id, documents } = cursorOf(await this.#connection.ask(command, { session: cursor.session }));
     cursor.id = id;
-    if (this.#closed) return this.#kill(cursor);
+    if (this.#closed) return;
     this.#cursor = cursor;
     this.#startAt = () => this.#connection.operationTime;
     this.#interrupted = false;
@@ -191,22 +191,30 @@ class GrantStream implements FeedHandle {
     });
   }
 
-  /** As far as the primary has it; see `forgetSession` for another member. */
-  async #kill({ id }: Cursor): Promise<void> {
+  /**
+   * Ends what is left of a cursor, and gives the driver its session back. Not so where something may be left: a member that is
+   * not the primary any more keeps a cursor until its session was not used for half an hour, and no command of ours gets
+   * there (`localLogicalSessionTimeoutMinutes` in the server's manual). So the driver must not use that session again.
+   */
+  async #giveBack(cursor: Cursor, broken: boolean): Promise<void> {
+    const nothingLeft = cursor.id === null ? !broken : await this.#kill(cursor);
+    if (!nothingLeft) cursor.session.serverSession.isDirty = true;
+    await cursor.session.endSession();
+  }
+
+  /** Asks the primary, once, to end the cursor. */
+  #kill(cursor: Cursor): Promise<boolean> {
+    const { id } = cursor;
     const command = { killCursors: this.#options.collection, cursors: [id] };
-    await this.#connection.ask(command, { limitMS: KILL_LIMIT_MS }).catch(() => {});
+    cursor.killed ??= this.#connection.ask(command, { limitMS: KILL_LIMIT_MS }).then(
+      ({ cursorsKilled }) => Array.isArray(cursorsKilled) && cursorsKilled.length > 0,
+      () => false,
+    );
+    return cursor.killed;
   }
 
   /** A listener that throws must not break the stream, and none is called after `close`. */
   #tell(call: () => void): void {
     if (!this.#closed) callSafely(call, () => {});
   }
-}
-
-/**
- * A broken stream may leave its cursor on a member that is not the primary any more, where no command of ours gets to. That member ends it when its
- * session has not been used for half an hour (`localLogicalSessionTimeoutMinutes`), so the driver must not use the session again.
- */
-function forgetSession(session: ClientSession): void {
-  session.serverSession.isDirty = true;
 }
