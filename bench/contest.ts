@@ -94,7 +94,7 @@ async function measure(stage: Stage, ring: Ring): Promise<Contest> {
   const { settings, workers } = ring;
   const { arrivals, windowsCount = 1 } = settings;
   const since = await stage.oplogEnd();
-  const open = await ring.gate.acquire(-1);
+  const open = await ring.gate.acquire();
   if (arrivals === undefined) await callAll(stage, ring);
   await open();
   if (arrivals !== undefined) await sendArrivals(ring, arrivals);

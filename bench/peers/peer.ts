@@ -3,7 +3,7 @@
 /** One process that contends for one key. */
 export interface Contender {
   /** Resolves, once the lock is held, with what gives it back. */
-  acquire(caller: number): Promise<() => Promise<unknown>>;
+  acquire(): Promise<() => Promise<unknown>>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Advisory locks of one PostgreSQL server: a session waits inside the server, so each caller has a connection of its own. */
+/** Advisory locks of one PostgreSQL server: a session waits inside the server, so each waiter has a connection of its own. */
 import { packageOfPeer } from './package-of-peer.js';
 import type { Peer } from './peer.js';
 
@@ -18,23 +18,27 @@ export const POSTGRES: Peer = {
   server: 'postgres',
   async connect({ address, key }) {
     const { Client } = packageOfPeer<PostgresPackage>('pg');
-    const connections = new Map<number, Promise<Connection>>();
-    const connectionOf = (caller: number): Promise<Connection> => {
-      const known = connections.get(caller);
-      if (known !== undefined) return known;
-      const client = new Client({ connectionString: address });
-      const connecting = client.connect().then(() => client);
-      connections.set(caller, connecting);
-      return connecting;
+    const all: Connection[] = [];
+    const idle: Connection[] = [];
+    const anyConnection = async (): Promise<Connection> => {
+      const free = idle.pop();
+      if (free !== undefined) return free;
+      const connection = new Client({ connectionString: address });
+      all.push(connection);
+      await connection.connect();
+      return connection;
     };
     return {
-      async acquire(caller) {
-        const connection = await connectionOf(caller);
+      async acquire() {
+        const connection = await anyConnection();
         await connection.query('SELECT pg_advisory_lock(hashtext($1))', [key]);
-        return () => connection.query('SELECT pg_advisory_unlock(hashtext($1))', [key]);
+        return async () => {
+          await connection.query('SELECT pg_advisory_unlock(hashtext($1))', [key]);
+          idle.push(connection);
+        };
       },
       async close() {
-        for (const connection of connections.values()) await (await connection).end();
+        for (const connection of all) await connection.end();
       },
     };
   },

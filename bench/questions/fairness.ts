@@ -2,6 +2,7 @@
  * How long one waits beside what is fair, and whether anybody is overtaken: in a queue that keeps its length, and with callers who come when they
  * come, whatever the lock does.
  */
+import { byChance } from '../arrivals.js';
 import { type Contest, type ContestSettings, contest } from '../contest.js';
 import { type Figures, gaps, median, percentile } from '../figures.js';
 import { OURS } from '../peers/ours.js';
@@ -54,7 +55,7 @@ function arriving(load: number): Case {
       const standing = await contest(stage, { ...settingsFor(stage), windowsCount: 1 });
       const perSecond = grantsPerSecond(standing) * load;
       const lengthMS = stage.scale.windowMS * WINDOWS_COUNT;
-      const arrivals = instants({ perSecond, lengthMS, seed: Math.round(load * 1_000) });
+      const arrivals = byChance({ perSecond, lengthMS, seed: Math.round(load * 1_000) });
       const result = await contest(stage, { ...settingsFor(stage), inTurn: false, arrivals });
       return openFigures(result, took(handoffsOf(standing), 0.5));
     },
@@ -95,22 +96,6 @@ function fairWaits(calledAt: readonly number[], serviceMS: number): number[] {
       freeAt = startAt + HOLD_MS;
       return startAt - at;
     });
-}
-
-/** Poisson arrivals, the same in every round: mulberry32. */
-function instants({ perSecond, lengthMS, seed }: { perSecond: number; lengthMS: number; seed: number }): number[] {
-  const found: number[] = [];
-  let state = seed;
-  let at = 0;
-  for (;;) {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    const chance = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-    at += (-Math.log(1 - chance) * 1_000) / perSecond;
-    if (at > lengthMS) return found;
-    found.push(at);
-  }
 }
 
 export const FAIRNESS: Question = {

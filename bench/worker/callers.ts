@@ -61,7 +61,7 @@ export class Callers {
   async #take({ caller, at, holdMS }: { caller: number; at: number; holdMS: number }): Promise<void> {
     const record: Draft = [caller, at, Number.NaN, Number.NaN, Number.NaN];
     this.#records.push(record);
-    const release = await this.#contender.acquire(caller);
+    const release = await this.#contender.acquire();
     record[2] = nowMS();
     if (!this.#stopping) await pause(holdMS);
     record[3] = nowMS();
