@@ -278,6 +278,15 @@ describe('a deletion by hand', () => {
     ]);
   });
 
+  it('ends that of the runs that stood, with those who are served later in them', () => {
+    const same = call('p.2', { called: 5, granted: 15, released: 30, token: 11 });
+    const another = call('p.2', { called: 5, granted: 15, released: 30, token: 13 });
+    const next = call('q.1', { called: 5, granted: 22, released: 40 });
+    const first = call('p.1', { called: 0, granted: 10, released: 15 });
+    expect(found(run([...first, ...same, ...next], { disturbances: [deletion] }))).toEqual([]);
+    expect(found(run([...first, ...another, ...next], { disturbances: [deletion] }))).toEqual(['two valid holders']);
+  });
+
   it('makes places in the queue begin anew until the queue was read again', () => {
     const at = (by: number): Entry[] => [
       ...call('q.1', { called: by, arrived: by + 1, granted: by + 90, released: by + 99 }),

@@ -79,7 +79,8 @@ export interface Verdict {
 
 export function judge(run: Run): Verdict {
   const { calls, writes } = fold(run.entries);
-  const records = calls.map((call) => beforeDeletions(call, run.disturbances));
+  const runs = runsBegan(calls);
+  const records = calls.map((call) => beforeDeletions(call, runs(call), run.disturbances));
   const { overlaps, inversions, tokenFaults, grantsCount, comparedCount } = checkHistory(records);
   const promised = run.clockExcessMS === 0;
   const free = freeSpans(records, run);
@@ -142,12 +143,30 @@ function describe({ token, outcome }: CallRecord): string {
 /** For how long after a deletion waiters may not have read the queue again. */
 const UNREAD_MS = PATROL_MS + SLACK_MS;
 
-function beforeDeletions(call: Call, disturbances: readonly Disturbance[]): Call {
+/**
+ * When the first caller of a call's run was served: what one write granted stood or stood not, the callers who come later
+ * in it included. The tokens of a run follow one another; over a deletion those of two runs do not.
+ */
+function runsBegan(calls: readonly Call[]): (call: Call) => number | undefined {
+  const name = ({ key, session }: Call, token: number): string => `${key} ${session} ${token}`;
+  const holds = new Map(calls.filter(isHold<Call>).map((call) => [name(call, call.token), call]));
+  return (call) => {
+    let first = call;
+    while (first.token !== undefined) {
+      const before = holds.get(name(call, first.token - 1));
+      if (before === undefined) break;
+      first = before;
+    }
+    return first.grantedAt;
+  };
+}
+
+function beforeDeletions(call: Call, runBeganAt: number | undefined, disturbances: readonly Disturbance[]): Call {
   let record = call;
   for (const { deletes, from, to } of disturbances) {
     if (!deletes) continue;
-    const { grantedAt, arrivedAt } = record;
-    if (grantedAt !== undefined && grantedAt <= (to ?? Infinity))
+    const { arrivedAt } = record;
+    if (runBeganAt !== undefined && runBeganAt <= (to ?? Infinity))
       record = {
         ...record,
         deadlineAt: Math.min(record.deadlineAt ?? Infinity, from),
