@@ -135,6 +135,8 @@ describe('the user’s client', () => {
     const { store } = database.portsOf({ kind: 'client', client });
     await store.prepare();
     await client.close();
+    // A server is slow to notice what is gone; what is opened is there at once.
+    await eventually(async () => (await connectionsCount(database.client, appName)) === 0);
     const request = { key: database.key(), session: 'me', ticket: ONE };
     const error = await rejection(store.tryGrant(request));
     expect(error).toMatchObject({ code: 'LOCK_UNAVAILABLE', message: expect.stringContaining('client.connect()') });

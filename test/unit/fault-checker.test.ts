@@ -314,6 +314,19 @@ describe('clocks that are more wrong than the locks were told', () => {
   });
 });
 
+describe('whoever is told late where the clocks were too wrong', () => {
+  const told = (token: number): FindingKind[] => {
+    const first = call('p.1', { called: 0, arrived: 2, granted: 30, released: 35, token });
+    const second = call('q.1', { called: 5, arrived: 8, granted: 15, released: 40, token: 20 });
+    return found(run([...first, ...second], { clockExcessMS: 1_000 }));
+  };
+
+  it('was not overtaken if its grant was the first', () => {
+    expect(told(10)).toEqual([]);
+    expect(told(25)).toEqual(['overtaken']);
+  });
+});
+
 describe('the excerpt', () => {
   const intruder = call('q.1', { called: 5, granted: 15, released: 25 });
   const bystander = call('r.1', { called: 400, granted: 500, released: 600 });

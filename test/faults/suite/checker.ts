@@ -95,7 +95,7 @@ export function judge(run: Run): Verdict {
         .map((pair) => pairFinding('token not higher', pair)),
       ...storedOrder(run),
       ...(run.storedComplete ? unstoredGrants(calls, run.stored) : []),
-      ...inversions.map((pair) => pairFinding('overtaken', pair)),
+      ...inversions.filter((pair) => promised || !isInOrder(pair)).map((pair) => pairFinding('overtaken', pair)),
       ...free.filter(isTooLong).map(freeFinding),
       ...run.leftovers.map((what) => finding('left behind', what)),
       ...settlements(calls),
@@ -132,6 +132,11 @@ function pairFinding(kind: FindingKind, { first, second }: Pair): Finding {
 
 function isOverlap({ first, second }: Pair): boolean {
   return isHold(first) && isHold(second) && second.grantedAt < heldUntil(first);
+}
+
+/** Granted in the order of their arrivals, and told in another: the first was in a run that went on without the lock. */
+function isInOrder({ first, second }: Pair): boolean {
+  return isHold(first) && isHold(second) && first.token < second.token;
 }
 
 function describe({ token, outcome }: CallRecord): string {
