@@ -248,6 +248,11 @@ export const CAUGHT = [
     defines: '-DN=3 -DHOLDS_ON -DLOCK_DELETIONS=1 -DLANES=1',
   },
   { name: 'NO_RESCUE', rule: '6: vacant while I wait: RESCUE', defines: BY_HAND },
+  {
+    name: 'NO_RESCUE_WHOEVER',
+    rule: '6: RESCUE grants the head, whoever it is',
+    defines: '-DN=3 -DLOCK_DELETIONS=1 -DCOPIES=1 -DLANES=1',
+  },
   { name: 'NO_TICKET_GONE', rule: '6: own ticket gone: ARRIVE again', defines: BY_HAND },
   { name: 'NO_REAP', rule: '6: the patrol reaps, or progress ends', defines: '-DN=3 -DCRASHES=1 -DLANES=1', live: 1 },
   { name: 'NO_LOOK_AFTER_TRY', rule: '6: the patrol also for callers that only try', defines: TRIES, live: 0 },
@@ -341,12 +346,6 @@ export const ECONOMY = [
     rule: 'TAKE OVER: leaves out the dead',
     defines: '-DN=3 -DSHARED -DLAPSES=1 -DLANES=2',
     why: 'another TAKE OVER',
-  },
-  {
-    name: 'NO_RESCUE_WHOEVER',
-    rule: '6: RESCUE grants the head, whoever it is',
-    defines: '-DN=3 -DLOCK_DELETIONS=1 -DCOPIES=1 -DLANES=1',
-    why: 'the head is rescued by its own process, or once it is dead and reaped',
   },
   {
     name: 'NO_BORN',
