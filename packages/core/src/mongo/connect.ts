@@ -165,15 +165,14 @@ interface ClientFacts {
     readonly maxPoolSize?: number;
     readonly loadBalanced?: boolean;
     /** What the driver tells the server about itself. */
-    readonly metadata?: { readonly driver?: { readonly version?: string } };
+    readonly metadata?: { readonly driver?: { readonly version?: unknown } };
   };
 }
 
 function clientProblems(client: unknown): string[] {
   const { maxPoolSize, loadBalanced, metadata } = (client as ClientFacts | undefined)?.options ?? {};
-  const [major = 0, minor = 0] = String(metadata?.driver?.version ?? '')
-    .split('.')
-    .map(Number);
+  const version = metadata?.driver?.version;
+  const [major = 0, minor = 0] = typeof version === 'string' ? version.split('.').map(Number) : [];
   const problems: string[] = [];
   if (major > 0 && (major < 6 || (major === 6 && minor < 20))) {
     problems.push(`The MongoClient is of driver ${major}.${minor}: ${DRIVER_NEEDED}.`);
