@@ -28,6 +28,8 @@ const texts: fc.Arbitrary<Texts> = fc.record({
   label: nameText,
 });
 
+const LEARNING_MAX = 40;
+
 /** What of a command a server takes for more than a value: the names of its fields, and texts that an expression reads as one. */
 function meanings(value: unknown, path = ''): string[] {
   if (typeof value === 'string')
@@ -86,14 +88,21 @@ describe('a text that a caller gives', () => {
     async () => {
       const plain = await clients(PLAIN.label);
       for (let round = 0; round < 3; round += 1) await useLock(plain, PLAIN);
-      const known = meaningsOf(sentBy(plain));
+      let known = meaningsOf(sentBy(plain));
+      const unknown = (sent: readonly SentCommand[]): string[] =>
+        [...meaningsOf(sent)].filter((meaning) => !known.has(meaning));
       expect(known.size).toBeGreaterThan(100);
       const pair = await clients('$label');
       await fuzz(
         fc.asyncProperty(texts, async (given) => {
           await useLock(pair, given);
           const sent = sentBy(pair);
-          expect([...meaningsOf(sent)].filter((meaning) => !known.has(meaning))).toEqual([]);
+          // Which commands a release takes depends on who came first: plain texts get there, too.
+          for (let round = 0; round < LEARNING_MAX && unknown(sent).length > 0; round += 1) {
+            await useLock(plain, PLAIN);
+            known = meaningsOf(sentBy(plain));
+          }
+          expect(unknown(sent)).toEqual([]);
           for (const { commands } of pair) commands.clear();
         }),
         { runs: 12, shrinks: false },
