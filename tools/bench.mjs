@@ -3,10 +3,10 @@
  * given. No process is left afterwards.
  */
 import { join } from 'node:path';
-import { endTogether, leftovers, ROOT, run } from './command.mjs';
+import { ROOT, run } from './command.mjs';
+import { drive } from './driver.mjs';
 import { chooseServer } from './mongod.mjs';
 import { peerPackages, peerServers } from './peers.mjs';
-import { scratch } from './scratch.mjs';
 import { setUp } from './workspace.mjs';
 
 /** All questions on one and on three members take an hour or two. */
@@ -26,21 +26,11 @@ function suite(env) {
   return run(process.execPath, program, { env: settings, shows: 'at-once', limitMS: LIMIT_MS });
 }
 
-const { remove } = await scratch();
-endTogether(remove);
-try {
+await drive(async () => {
   await setUp(asksOnly ? () => {} : console.log);
   if (comparesWithOthers) await peerServers();
   const peers = comparesWithOthers ? await peerPackages() : undefined;
   const choice = asksOnly ? { binary: '' } : await chooseServer();
   const server = choice.binary === undefined ? {} : { MONGOMS_SYSTEM_BINARY: choice.binary };
-  process.exitCode = (await suite({ ...server, BENCH_PEERS_FOLDER: peers })).code;
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
-await remove();
-for (const line of await leftovers()) {
-  console.error(`left running: ${line}`);
-  process.exitCode = 1;
-}
+  return (await suite({ ...server, BENCH_PEERS_FOLDER: peers })).code;
+});

@@ -19,9 +19,9 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheFolder } from './cache.mjs';
 import { run } from './command.mjs';
 
 const OLDEST_MAJOR = 6;
@@ -225,12 +225,6 @@ async function removeAbandoned() {
     if (/^(scratch|staged)-/.test(name) && Date.now() - mtimeMs > 3_600_000)
       await rm(path, { recursive: true, force: true });
   }
-}
-
-/** Where fetched servers are kept: `MONGO_DISTRIBUTED_LOCKS_CACHE`, else a folder in the user's cache. */
-function cacheFolder() {
-  const own = process.env.MONGO_DISTRIBUTED_LOCKS_CACHE;
-  return own || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mongo-distributed-locks');
 }
 
 /** @param {string} file */

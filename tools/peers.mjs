@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { access, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { cacheFolder } from './cache.mjs';
 import { ROOT, run } from './command.mjs';
 import { installPackages } from './debian.mjs';
 
@@ -70,10 +70,4 @@ function exists(path) {
     () => true,
     () => false,
   );
-}
-
-/** The same as for the fetched servers; see `mongod.mjs`. */
-function cacheFolder() {
-  const own = process.env.MONGO_DISTRIBUTED_LOCKS_CACHE;
-  return own || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mongo-distributed-locks');
 }

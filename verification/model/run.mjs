@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endTogether, run as runProgram } from '../../tools/command.mjs';
+import { installPackages } from '../../tools/debian.mjs';
 import { jobs } from './jobs.mjs';
 import { checkRules } from './rules.mjs';
 import { tablesOf } from './tables.mjs';
@@ -18,7 +19,6 @@ const README = join(HERE, 'README.md');
 const RECORD = /(<!-- results -->\n).*(<!-- end of results -->)/s;
 const RUN_LIMIT_MS = 900_000;
 const BUILD_LIMIT_MS = 120_000;
-const INSTALL_LIMIT_MS = 240_000;
 const MEMORY_MB = 6_000;
 /** Deeper than any run here goes: a search that is cut off counts as failed. */
 const DEPTH_MAX = 2_000_000;
@@ -66,13 +66,12 @@ async function demandTools() {
     if ((await run(program, [...args])).code !== 0) missing.push(packageName);
   }
   if (missing.length === 0) return;
-  const packages = missing.join(' ').split(' ');
-  const advice = `the model needs ${packages.join(', ')}: as root, apt-get install -y ${packages.join(' ')}`;
-  if (process.getuid?.() !== 0) throw new Error(advice);
-  const limit = { limitMS: INSTALL_LIMIT_MS };
-  await run('apt-get', ['update'], limit);
-  const { code, output } = await run('apt-get', ['install', '-y', '--no-install-recommends', ...packages], limit);
-  if (code !== 0) throw new Error(`${advice} (which failed: ${output.trim().split('\n').at(-1)})`);
+  const failure = await installPackages(missing.join(' ').split(' ')).then(
+    () => null,
+    (error) => error.message.split('\n')[0],
+  );
+  if (ending) await new Promise(() => {});
+  if (failure !== null) throw new Error(failure);
 }
 
 /**

@@ -5,9 +5,9 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder } from '../../../tools/cache.mjs';
 import { failureOf, lineOf, type Summarised, summaryOf } from './report.js';
 import { type RunSettings, run } from './run.js';
 import type { Row } from './table.js';
@@ -75,9 +75,7 @@ async function hashOf(folder: string): Promise<string> {
 }
 
 async function stateFolder(): Promise<string> {
-  const own = process.env.MONGO_DISTRIBUTED_LOCKS_CACHE;
-  const cache = own || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mongo-distributed-locks');
-  const folder = join(cache, 'fault-suite');
+  const folder = join(cacheFolder(), 'fault-suite');
   await mkdir(folder, { recursive: true });
   return folder;
 }

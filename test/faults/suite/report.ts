@@ -1,19 +1,12 @@
 /** What runs amount to: lines for people, and a table in Markdown for the docs. Pure. */
-import type { FindingKind } from './checker.js';
+import type { FindingKind, Verdict } from './checker.js';
 import type { RunResult } from './run.js';
 
 /** What is kept of a run that is over. */
-export interface Summarised {
+export interface Summarised extends Omit<Verdict, 'findings'> {
   readonly name: string;
   readonly seed: number;
   readonly durationMS: number;
-  readonly callsCount: number;
-  readonly grantsCount: number;
-  readonly comparedCount: number;
-  readonly writesCount: number;
-  readonly lostCount: number;
-  readonly exemptOverlapsCount: number;
-  readonly worstFreeMS: { readonly calm: number; readonly disturbed: number };
   readonly findings: readonly FindingKind[];
   readonly faults: readonly (readonly [string, number])[];
 }
