@@ -207,6 +207,7 @@ describe('a stream', () => {
     // The limit on silence is the only wait of this length; it need not be waited for in full.
     const clock: Clock = {
       nowMS: systemClock.nowMS,
+      nextTurn: systemClock.nextTurn,
       setTimer: (callback, delayMS) =>
         systemClock.setTimer(callback, delayMS > 5_000 && delayMS < 10_000 ? delayMS / 4 : delayMS),
     };

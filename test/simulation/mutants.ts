@@ -680,11 +680,17 @@ export const ECONOMIES: readonly Economy[] = [
     reason: 'A ticket that is granted before its mark comes is passed on when it comes: no seed has shown more.',
   },
   {
-    name: 'a release does not wait for the deletion of its ticket',
+    name: 'a PREFETCH finds own tickets that are being deleted',
     rule: '5.2',
-    patches: [patch(QUEUE, 'await Promise.all(this.#deletions);\n      const { arrivals', 'const { arrivals')],
+    patches: [
+      patch(
+        QUEUE,
+        'withoutTickets: [...own, ...[...this.#beingDeleted].slice(0, LEFT_OUT_MAX)],',
+        'withoutTickets: own,',
+      ),
+    ],
     troubles: ['slow', 'kills'],
-    reason: 'The next holder may find a ticket that was served, and its session passes that on.',
+    reason: 'It is granted, found to be settled, and passed on at once.',
   },
   {
     name: 'one round of the patrol',

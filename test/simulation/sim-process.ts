@@ -43,7 +43,11 @@ export class SimProcess {
     this.#timerLateMS = given.timerLateMS;
     this.traceLines = given.traceLines;
     this.#offsetMS = Math.floor(given.chance.between(0, 1e6));
-    this.clock = { nowMS: () => this.nowMS, setTimer: (callback, delayMS) => this.#setTimer(callback, delayMS) };
+    this.clock = {
+      nowMS: () => this.nowMS,
+      setTimer: (callback, delayMS) => this.#setTimer(callback, delayMS),
+      nextTurn: () => this.#nextTurn(),
+    };
   }
 
   get nowMS(): number {
@@ -99,6 +103,12 @@ export class SimProcess {
     this.onDelivery?.('before');
     item.run();
     this.onDelivery?.('after');
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#world.in(0, () => this.#arrive({ what: 'turn', run: resolve, timer: true }));
+    });
   }
 
   #setTimer(callback: () => void, delayMS: number): Timer {

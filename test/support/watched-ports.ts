@@ -70,6 +70,7 @@ export class WatchedPorts {
   #watchClock(clock: Clock): Clock {
     return {
       nowMS: () => clock.nowMS(),
+      nextTurn: () => clock.nextTurn(),
       setTimer: (callback, delayMS) => {
         let open = true;
         const end = (): void => {

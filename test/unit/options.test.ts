@@ -32,7 +32,7 @@ describe('the settings', () => {
       patrolIntervalMS: 5_000,
       clockSkewMS: 10_000,
       idleMS: 10_000,
-      runMaxCount: 256,
+      runMaxCount: 1_024,
       waitersMaxCount: 100_000,
       collectionName: 'dlocks',
       deadlineMarginMS: 3_000,

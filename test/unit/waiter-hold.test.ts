@@ -18,6 +18,7 @@ function handClock(): Clock & { fire(): void; readonly pending: number } {
   const timers = new Set<() => void>();
   return {
     nowMS: () => 0,
+    nextTurn: () => Promise.resolve(),
     setTimer: (callback) => {
       timers.add(callback);
       return { cancel: () => void timers.delete(callback) };

@@ -220,14 +220,9 @@ end:
 #define hasTicket(i) (mineOf(i) && c[i].call == WAIT && c[i].arrival != PENDING)
 #define hasCall(i) (mineOf(i) && c[i].call != IDLE)
 #define hasDelete(i) (mineOf(i) && c[i].delete != 0)
+#define isToBeDeleted(t) (mineOf(owner(t)) && kind(t) == ARR && (c[owner(t)].delete & bit(epoch(t))))
 #define hasAwaiting(i) (mineOf(i) && c[i].call == WAIT && c[i].arrival == SENT)
-#define deleting(anyq) someone(hasDelete)
 #define someoneAwaits(anyq) someone(hasAwaiting)
-#ifdef NO_RELEASE_AFTER_DELETE
-#define DELETE_FIRST skip
-#else
-#define DELETE_FIRST clearNote(); deleteSettled()
-#endif
 #define isDeleted(t) (mineOf(owner(t)) && kind(t) == ARR && (c[owner(t)].delete & ~c[owner(t)].left & bit(epoch(t))))
 #define hasLeftOne(i) (mineOf(i) && (c[i].left & c[i].delete) != 0)
 #define hasSettled(i) (mineOf(i) && (c[i].delete & ~c[i].left) != 0)
@@ -590,7 +585,6 @@ end:
 #endif
 #ifdef NO_RELEASE_AFTER_ARRIVAL
   :: d_step { here && me.running == FINISHED && me.prefetch == READ && (me.worker == ARR_SENT || half) ->
-      DELETE_FIRST;
       y = 1;
       if
       :: mine(q) -> release(me.held, me.next, me.k)
@@ -672,7 +666,7 @@ end:
       fi
     }
 
-  /* the tickets of settled callers are deleted; those of a run at the latest just before its release */
+  /* the tickets of settled callers are deleted, and nothing waits for that: before the release, where it makes a difference, or at any time after it */
 #ifdef FINE
   :: d_step { here && someone(hasLeftOne) -> clearNote() }
   :: d_step { here && someone(hasSettled) -> deleteSettled() }
@@ -685,7 +679,8 @@ end:
   SENT_ANYHOW(mayFinish, me.worker = REL_SENT, skip)
   :: d_step { here && me.worker >= REL_DONE -> answerRelease() }
 #else
-  SENT_ANYHOW(mayFinish, DELETE_FIRST; me.worker = REL_SENT, applyRelease(); answerRelease())
+  SENT_ANYHOW(mayFinish, clearNote(); deleteSettled(); me.worker = REL_SENT, applyRelease(); answerRelease())
+  SENT_ANYHOW(mayFinish && someone(hasDelete), me.worker = REL_SENT, applyRelease(); answerRelease())
 #endif
 
 #if LAPSES > 0

@@ -208,7 +208,7 @@ const ENGINE = [
     simulation: ['a grant that nobody awaits is dropped'],
   },
   {
-    rule: '1. … its ticket deleted first',
+    rule: '1. … its ticket deleted',
     model: ['NO_PASSED_ON_DELETED'],
     simulation: ['a grant that nobody awaits is passed on with its ticket there'],
   },
@@ -223,9 +223,9 @@ const ENGINE = [
     simulation: ['a release does not wait for an arrival in flight'],
   },
   {
-    rule: '2. the ticket of a hold is deleted before its release',
-    model: ['NO_RELEASE_AFTER_DELETE'],
-    simulation: ['a release does not wait for the deletion of its ticket'],
+    rule: '2. a PREFETCH leaves out own tickets that are being deleted',
+    model: ['NO_PREFETCH_SETTLED'],
+    simulation: ['a PREFETCH finds own tickets that are being deleted'],
   },
   { rule: '2. … after its arrival was acknowledged', model: ['NO_DELETE_AFTER_ARRIVAL'] },
   {

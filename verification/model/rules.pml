@@ -77,13 +77,8 @@
 #define replyDelivers(q) (p[q].news == p[q].sent)
 #endif
 
-/* 2: no release while an own arrival is in flight, and not before the tickets of the hold are deleted. */
-#define workerMayRelease(q) (p[q].worker == FREE)
-#if defined(NO_RELEASE_AFTER_DELETE) || !defined(FINE)
-#define mayRelease(q) workerMayRelease(q)
-#else
-#define mayRelease(q) (workerMayRelease(q) && !deleting(q))
-#endif
+/* 2: no release while an own arrival is in flight. */
+#define mayRelease(q) (p[q].worker == FREE)
 
 /* 3: whether the deadline has passed is checked where a promise settles. */
 #ifdef NO_CHECK_AT_SETTLE
@@ -108,7 +103,7 @@
 #define kOfReply() skip
 #endif
 
-/* PREFETCH: the lock document, then the queue; the own run is left out. */
+/* PREFETCH: the lock document, then the queue; the own run is left out, and what this process is about to delete. */
 #ifdef NO_PREFETCH_ORDER
 #define FIRST_READ readQueue()
 #define SECOND_READ readLock()
@@ -117,9 +112,14 @@
 #define SECOND_READ readQueue()
 #endif
 #ifdef NO_PREFETCH_OWN
-#define LEFT_OUT false
+#define isOwnRun false
 #else
-#define LEFT_OUT (queue[x] == me.held)
+#define isOwnRun (queue[x] == me.held)
+#endif
+#ifdef NO_PREFETCH_SETTLED
+#define LEFT_OUT isOwnRun
+#else
+#define LEFT_OUT (isOwnRun || isToBeDeleted(queue[x]))
 #endif
 
 /* LEAVE, and the end of a hold, delete the ticket. */

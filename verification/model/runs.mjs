@@ -361,7 +361,7 @@ export const ECONOMY = [
   },
   {
     name: 'NO_PASSED_ON_DELETED',
-    rule: '1: the ticket of a grant that is passed on is deleted first',
+    rule: '1: the ticket of a grant that is passed on is deleted',
     defines: COPIES,
     why: 'it is found by others, granted and passed on, until it is deleted for having been sent twice',
   },
@@ -372,10 +372,10 @@ export const ECONOMY = [
     why: 'the next holder finds the ticket, and grants what was served',
   },
   {
-    name: 'NO_RELEASE_AFTER_DELETE',
-    rule: '2: the ticket of a hold is deleted before its release',
+    name: 'NO_PREFETCH_SETTLED',
+    rule: '2: PREFETCH leaves out own tickets that are being deleted',
     defines: COPIES,
-    why: 'the next holder finds the ticket, and grants what was served',
+    why: 'what was served is granted, and passed on',
   },
   {
     name: 'NO_DELETE_AFTER_ARRIVAL',

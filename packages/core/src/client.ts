@@ -16,7 +16,7 @@ import type { SafeLogger } from './base/logger.js';
 import { hostName, processId } from './base/machine.js';
 import { type Random, systemRandom } from './base/random.js';
 import { Engine } from './engine/engine.js';
-import type { AcquireRequest } from './engine/request.js';
+import type { Hold } from './engine/hold.js';
 import { LockInvalidArgumentError, LockInvalidOptionError, LockLostError } from './errors.js';
 import { type LockEventName, type LockEvents, SafeEmitter } from './events.js';
 import { Lock } from './lock.js';
@@ -126,7 +126,7 @@ export class LockClient extends SafeEmitter {
    * @see `engine/resource-queue.ts` for what happens, `docs/guarantees.md` for INV-01 to INV-11.
    */
   async lock(request: LockRequest): Promise<Lock> {
-    return this.#acquire(checkLock(request));
+    return this.#lockOf(await this.#engine.acquire(checkLock(request)));
   }
 
   /**
@@ -140,7 +140,7 @@ export class LockClient extends SafeEmitter {
    */
   async tryLock(request: TryLockRequest): Promise<Lock | null> {
     const hold = await this.#engine.tryAcquire(checkTryLock(request));
-    return hold && Lock.of({ hold, client: this });
+    return hold && this.#lockOf(hold);
   }
 
   /**
@@ -157,7 +157,7 @@ export class LockClient extends SafeEmitter {
    */
   async exec<T>(request: ExecRequest<T>): Promise<T> {
     const { checked, fn } = checkExec(request);
-    const lock = await this.#acquire(checked);
+    const lock = this.#lockOf(await this.#engine.acquire(checked));
     let result: T;
     try {
       result = await fn(contextOf(lock));
@@ -197,8 +197,7 @@ export class LockClient extends SafeEmitter {
     await this.#engine.close();
   }
 
-  async #acquire(request: AcquireRequest): Promise<Lock> {
-    const hold = await this.#engine.acquire(request);
+  #lockOf(hold: Hold): Lock {
     return Lock.of({ hold, client: this });
   }
 

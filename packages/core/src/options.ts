@@ -100,7 +100,7 @@ export interface LockSettings {
   readonly idleMS?: number | undefined;
   /**
    * How many callers of one process, waiting in a row, may be served by one grant, and thus by one write. From 1 to
-   * 10,000; default 256. Order is kept whatever it is; a larger run costs a longer look-up when its process dies.
+   * 10,000; default 1,024. Order is kept whatever it is; a larger run costs a longer look-up when its process dies.
    */
   readonly runMaxCount?: number | undefined;
   /**
@@ -223,7 +223,7 @@ export const NUMBER_OPTIONS: Readonly<Record<NumberName, NumberRow>> = {
   },
   runMaxCount: {
     unit: 'count',
-    fallback: 256,
+    fallback: 1_024,
     min: 1,
     max: 10_000,
     whole: true,

@@ -184,7 +184,17 @@ describe('a lock is named by', () => {
     const named = { resource: text, id: text };
     const lock = given(await locks.tryLock(named));
     const fields = Object.keys((await database.stored(named)) ?? {});
-    expect(fields.sort()).toEqual(['_id', 'arrivals', 'born', 'fence', 'firstArrival', 'grant', 'grantedAt', 'v']);
+    expect(fields.sort()).toEqual([
+      '_id',
+      'arrivals',
+      'born',
+      'fence',
+      'firstArrival',
+      'grant',
+      'grantedAt',
+      'v',
+      'vacantAt',
+    ]);
     expect(await lock.unlock()).toBe(true);
   });
 

@@ -3,6 +3,7 @@ import type { Lock } from 'mongo-distributed-locks';
 import { describe, expect, it } from 'vitest';
 import { given, itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
 import { eventually, realPause, rejection } from '../../support/eventually.js';
+import { Gate, hooked } from '../../support/hooked-ports.js';
 import { openCursors, storedLeftovers } from '../../support/leaks.js';
 import { oplogEnd, oplogSince } from '../../support/oplog.js';
 
@@ -148,6 +149,81 @@ describe('a handoff', () => {
     await (await third).unlock();
   });
 
+  it('goes on while the deletion of the ticket it came by is on its way, and who finds that ticket passes it on', async () => {
+    const deletions = new Gate();
+    const holder = await database.connected(QUIET);
+    const hooks = hooked({ deleteTickets: (send) => deletions.pass().then(send) });
+    const waiter = await database.connected(QUIET, hooks);
+    const lock = await holder.locks.lock(pair);
+    const waiting = waiter.locks.lock(pair);
+    await database.untilWaiting(pair, 1);
+    const behind = holder.locks.lock(pair);
+    await database.untilWaiting(pair, 2);
+    await lock.unlock();
+    expect(await (await waiting).unlock()).toBe(true);
+    const last = await behind;
+    expect(deletions.arrivedCount).toBe(1);
+    await untilAnswered(holder);
+    expect(await last.unlock()).toBe(true);
+    await eventually(async () => (await database.holder(pair)) === null);
+    // Granted once more to the ticket that was served, and passed on.
+    expect((await database.stored(pair))?.fence).toBe(last.fencingToken + 1);
+    deletions.open();
+  });
+
+  it('with a hold of 0 needs one read at most, and no more than four commands a grant', async () => {
+    const clients = [await database.connected(QUIET), await database.connected(QUIET)] as const;
+    const [first, second] = clients;
+    const lock = await first.locks.lock(pair);
+    const grants: Promise<unknown>[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      grants.push((clients[index % 2] ?? second).locks.exec({ ...pair, fn: () => {} }));
+      await database.untilWaiting(pair, index + 1);
+    }
+    await untilAnswered(first, second);
+    for (const { commands } of clients) commands.clear();
+    await lock.unlock();
+    await Promise.all(grants);
+    await untilAnswered(first, second);
+    const sent = clients.flatMap(({ commands }) => commands.names);
+    expect(sent.filter((name) => name.startsWith('aggregate')).length).toBeLessThanOrEqual(grants.length);
+    // One handoff and one deletion each, one read at most; the release that began it, and the one that ended it.
+    expect(sent.length).toBeLessThanOrEqual(3 * grants.length + 2);
+  });
+
+  it('is followed by one update where the releaser comes again at once: it knows that the lock is held', async () => {
+    const { holder, waiter, lock, waiting } = await handedOver();
+    await lock.unlock();
+    const mine = await waiting;
+    const behind = holder.locks.lock(pair);
+    await database.untilWaiting(pair, 1);
+    await untilAnswered(holder, waiter);
+    waiter.commands.clear();
+    await mine.unlock();
+    const again = waiter.locks.lock(pair);
+    const theirs = await behind;
+    await database.untilWaiting(pair, 1);
+    await untilAnswered(waiter);
+    expect(waiter.commands.names).toEqual(['findAndModify', 'update']);
+    await theirs.unlock();
+    await (await again).unlock();
+  });
+
+  it('is followed by an attempt where the releaser only tries', async () => {
+    const { waiter, lock, waiting } = await handedOver();
+    await lock.unlock();
+    const third = await database.connected(QUIET);
+    const mine = await waiting;
+    const behind = third.locks.lock(pair);
+    await database.untilWaiting(pair, 1);
+    await untilAnswered(third, waiter);
+    waiter.commands.clear();
+    await mine.unlock();
+    expect(await waiter.locks.tryLock(pair)).toBeNull();
+    expect(writes(waiter)).toEqual(['findAndModify', 'findAndModify']);
+    await (await behind).unlock();
+  });
+
   it('has the ticket deleted and the queue behind it read while the lock is held', async () => {
     const { waiter, lock, waiting } = await handedOver();
     waiter.commands.clear();
@@ -213,6 +289,55 @@ describe('a handoff', () => {
     expect(few).toBeLessThanOrEqual(3.2);
     expect(many).toBeLessThanOrEqual(few);
     expect(beside).toBeLessThanOrEqual(few);
+  });
+});
+
+describe('a burst of 1,000 callers of one process', () => {
+  const burst = async ({ locks }: TestClient): Promise<unknown> =>
+    Promise.all(Array.from({ length: 1_000 }, () => locks.exec({ ...pair, fn: () => {} })));
+
+  it('is two commands where the lock is free', async () => {
+    const client = await database.connected(QUIET);
+    await burst(client);
+    expect(client.commands.names).toEqual(['findAndModify', 'findAndModify']);
+  });
+
+  it('is two writes to arrive where it is held, and four with all of them served', async () => {
+    const holder = await database.connected(QUIET);
+    const waiter = await database.connected(QUIET);
+    const lock = await holder.locks.lock(pair);
+    const calls = burst(waiter);
+    await database.untilWaiting(pair, 1_000);
+    expect(writes(waiter)).toEqual(['findAndModify', 'update']);
+    await lock.unlock();
+    await calls;
+    await untilAnswered(waiter);
+    expect(writes(waiter).sort()).toEqual(['delete', 'findAndModify', 'findAndModify', 'update']);
+  });
+
+  it('is two writes to arrive also where a ticket bears 256 of them: one command writes several', async () => {
+    const holder = await database.connected(QUIET);
+    const waiter = await database.connected({ ...QUIET, runMaxCount: 256 });
+    const lock = await holder.locks.lock(pair);
+    const calls = burst(waiter);
+    await database.untilWaiting(pair, 1_000);
+    expect(writes(waiter)).toEqual(['findAndModify', 'update']);
+    await lock.unlock();
+    await calls;
+  });
+});
+
+describe('callers of one process that come again as soon as they were served', () => {
+  it('share an attempt and a release: two commands for all of them', async () => {
+    const { locks, commands } = await database.connected(QUIET);
+    const callersCount = 50;
+    const roundsCount = 40;
+    const again = async (): Promise<void> => {
+      for (let round = 0; round < roundsCount; round += 1) await locks.exec({ ...pair, fn: () => {} });
+    };
+    await Promise.all(Array.from({ length: callersCount }, again));
+    // The last caller of a run comes again only when its release is acknowledged, and is served with the next but one.
+    expect(commands.names.length).toBeLessThanOrEqual(2 * (roundsCount + 2) * 1.5);
   });
 });
 

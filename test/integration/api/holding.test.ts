@@ -16,6 +16,7 @@ const ATTENTIVE = { heartbeatIntervalMS: 100 };
 class JumpingClock implements Clock {
   aheadMS = 0;
   setTimer: Clock['setTimer'] = (callback, delayMS) => systemClock.setTimer(callback, delayMS);
+  nextTurn: Clock['nextTurn'] = () => systemClock.nextTurn();
   nowMS(): number {
     return systemClock.nowMS() + this.aheadMS;
   }

@@ -87,7 +87,17 @@ describe('Q4: a lock key', () => {
     const documents = await locks().find().toArray();
     expect(documents.map(({ _id }) => _id).sort()).toEqual(pairs.map(readKey).sort());
     const fields = new Set(documents.flatMap((document) => Object.keys(document)));
-    expect([...fields].sort()).toEqual(['_id', 'arrivals', 'born', 'fence', 'firstArrival', 'grant', 'grantedAt', 'v']);
+    expect([...fields].sort()).toEqual([
+      '_id',
+      'arrivals',
+      'born',
+      'fence',
+      'firstArrival',
+      'grant',
+      'grantedAt',
+      'v',
+      'vacantAt',
+    ]);
     await Promise.all(held.map((lock) => given(lock).unlock()));
   });
 

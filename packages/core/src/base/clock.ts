@@ -22,6 +22,8 @@ export interface Clock {
    * `Infinity` means never. It does not keep the process alive.
    */
   setTimer(callback: () => void, delayMS: number): Timer;
+  /** Resolves once whatever can run without waiting has run: in the next turn of the event loop. */
+  nextTurn(): Promise<void>;
 }
 
 /** Where a clock reads; in tests, something else than the machine. */
@@ -86,7 +88,7 @@ export function monotonicMS(sources: TimeSources): () => number {
 }
 
 // Taken apart on purpose: a property of `timers`, `process` or `Date` may be replaced later, these constants may not.
-const { setTimeout: startTimeout, clearTimeout: stopTimeout } = timers;
+const { setTimeout: startTimeout, clearTimeout: stopTimeout, setImmediate: startImmediate } = timers;
 const nowMS = monotonicMS({
   hrtime: process.hrtime.bigint,
   uptime: os.uptime,
@@ -111,5 +113,11 @@ function setTimer(callback: () => void, delayMS: number): Timer {
   return { cancel: () => stopTimeout(timeout) };
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    startImmediate(resolve);
+  });
+}
+
 /** The clock of this machine. */
-export const systemClock: Clock = { nowMS, setTimer };
+export const systemClock: Clock = { nowMS, setTimer, nextTurn };

@@ -21,7 +21,7 @@ import type { Hold } from './hold.js';
 import { Patrol } from './patrol.js';
 import { Reaper } from './reaper.js';
 import type { AcquireRequest } from './request.js';
-import { ResourceQueue } from './resource-queue.js';
+import { type QueueMemory, ResourceQueue } from './resource-queue.js';
 import { Session } from './session.js';
 import { TicketDeleter } from './ticket-deleter.js';
 import { Waiter } from './waiter.js';
@@ -62,8 +62,8 @@ interface OpenFeed {
   readonly endWait: () => void;
 }
 
-/** How many keys the engine remembers the last token of, to know a late report of a grant it has served. */
-const HANDLED_MAX = 10_000;
+/** How many keys not in use the engine remembers, to know a late report of a grant it has served. */
+const REMEMBERED_MAX = 10_000;
 /** For how many leases a client goes on passing on what a lost session held, while the server cannot be reached. */
 const BURIAL_LEASES_MAX = 20;
 /** For how long a client that closes goes on passing on what its lost sessions held. */
@@ -75,8 +75,8 @@ export class Engine {
   readonly #settings: EngineSettings;
   readonly #attempts: AttemptContext;
   readonly #queues = new Map<string, ResourceQueue>();
-  /** The last tokens of keys that are not in use now, oldest first. */
-  readonly #handled = new Map<string, number>();
+  /** What is known of keys that are not in use now, oldest first. */
+  readonly #remembered = new Map<string, QueueMemory>();
   readonly #reaper: Reaper;
   readonly #patrol: Patrol;
   readonly #deleter: TicketDeleter;
@@ -129,14 +129,18 @@ export class Engine {
     }
   }
 
-  /** Waits in the queue. Rejects with a `LockError`, or with the reason of the request's signal. */
-  async acquire(request: AcquireRequest): Promise<Hold> {
-    const hold = await this.#enqueue(request, request.timeoutMS === 0 ? 'try' : 'wait');
-    if (hold === null) throw this.#timeoutError(request, 0);
-    return hold;
+  /**
+   * Waits in the queue. Rejects with a `LockError`, or with the reason of the request's signal. Throws where it is
+   * refused at once. No function of its own waits: thousands may wait here, and each would weigh on all of them.
+   */
+  acquire(request: AcquireRequest): Promise<Hold> {
+    const outcome = this.#enqueue(request, request.timeoutMS === 0 ? 'try' : 'wait');
+    // Only who would not wait can be refused.
+    if (request.timeoutMS > 0) return outcome as Promise<Hold>;
+    return outcome.then((hold) => hold ?? Promise.reject(this.#timeoutError(request, 0)));
   }
 
-  /** Never waits in the queue; null: the lock is held, or others wait for it. */
+  /** Never waits in the queue; null: the lock is held, or others wait for it. Throws as `acquire`. */
   tryAcquire(request: AcquireRequest): Promise<Hold | null> {
     return this.#enqueue(request, 'try');
   }
@@ -149,7 +153,7 @@ export class Engine {
 
   // --- waiters ----------------------------------------------------------------------------------------------------
 
-  async #enqueue(request: AcquireRequest, mode: 'wait' | 'try'): Promise<Hold | null> {
+  #enqueue(request: AcquireRequest, mode: 'wait' | 'try'): Promise<Hold | null> {
     // Not `throwIfAborted`: a signal is known by its shape, and those of an older standard have none.
     if (request.signal?.aborted === true) throw request.signal.reason;
     if (this.#phase !== 'open') throw closedError(request);
@@ -215,8 +219,8 @@ export class Engine {
   #queue(key: string): ResourceQueue {
     const existing = this.#queues.get(key);
     if (existing !== undefined) return existing;
-    const queue = new ResourceQueue(key, this.#handled.get(key) ?? 0, this.#queueHost);
-    this.#handled.delete(key);
+    const queue = new ResourceQueue(key, this.#remembered.get(key), this.#queueHost);
+    this.#remembered.delete(key);
     this.#queues.set(key, queue);
     return queue;
   }
@@ -224,8 +228,8 @@ export class Engine {
   #retire(queue: ResourceQueue): void {
     if (this.#queues.get(queue.key) !== queue) return;
     this.#queues.delete(queue.key);
-    if (queue.handledToken > 0) this.#handled.set(queue.key, queue.handledToken);
-    if (this.#handled.size > HANDLED_MAX) this.#handled.delete(this.#handled.keys().next().value as string);
+    if (queue.handledToken > 0) this.#remembered.set(queue.key, queue.memory);
+    if (this.#remembered.size > REMEMBERED_MAX) this.#remembered.delete(this.#remembered.keys().next().value as string);
     this.#rest();
   }
 
@@ -356,7 +360,7 @@ export class Engine {
     if (this.#session !== session) return;
     this.#session = null;
     this.#closeFeed();
-    this.#handled.clear();
+    this.#remembered.clear();
     this.#emit('session:lost', { session: session.id, cause: why });
     for (const queue of [...this.#queues.values()]) queue.loseSession(why);
     void this.#buryOwn(session);
@@ -534,7 +538,7 @@ export class Engine {
     const session = this.#session;
     this.#session = null;
     this.#closeFeed();
-    this.#handled.clear();
+    this.#remembered.clear();
     if (session !== null) {
       session.end();
       this.#emit('session:ended', { session: session.id });

@@ -19,6 +19,25 @@ import type { Waiter } from './waiter.js';
 
 /** How many tickets one ARRIVE may write; what is over goes with the next. */
 const ARRIVE_TICKETS_MAX = 100;
+/** How many tickets that are being deleted a PREFETCH leaves out; one that it finds is granted, and passed on at once. */
+const LEFT_OUT_MAX = 1_000;
+/** For how long after it was passed on to others a lock is taken for held: who comes again so soon goes straight to the queue. */
+const PASSED_ON_MS = 20;
+
+const NO_TICKETS: Map<number, Ticket> = new Map();
+const NONE_UNMARKED: Set<Ticket> = new Set();
+const NO_DELETIONS: Set<Promise<void>> = new Set();
+const NONE_DELETED: Set<string> = new Set();
+
+/** What is kept of a queue in which nothing happens any more. */
+export interface QueueMemory {
+  /** The last token that came through the door. */
+  readonly handledToken: number;
+  readonly holder: Grant | null;
+  readonly born: number | null;
+  /** When it was last passed on to others; -Infinity: not that we know. */
+  readonly passedOnAt: number;
+}
 
 /** What happened, for events and logs. */
 export interface QueueReport {
@@ -67,30 +86,43 @@ export class ResourceQueue implements HoldOwner {
   handledToken: number;
   readonly #host: QueueHost;
   #pending: Waiter[] = [];
-  readonly #tickets = new Map<number, Ticket>();
-  /** All it was ever in, so that thousands may leave at once. */
-  readonly #ticketsOf = new WeakMap<Waiter, Ticket[]>();
-  readonly #unmarked = new Set<Ticket>();
+  // Made when first needed: most locks are held without anybody waiting, and there may be many thousands.
+  #tickets: Map<number, Ticket> = NO_TICKETS;
+  #unmarked: Set<Ticket> = NONE_UNMARKED;
   #run: HeldRun | null = null;
   #working = false;
   /** Ends the worker's wait for the stream. */
   #interrupt: (() => void) | null = null;
-  #born: number | null = null;
-  #holder: Grant | null = null;
-  readonly #deletions = new Set<Promise<void>>();
+  #born: number | null;
+  #holder: Grant | null;
+  #passedOnAt: number;
+  #deletions: Set<Promise<void>> = NO_DELETIONS;
+  /** `_id`s of tickets that nobody waits for, until their deletion is acknowledged. */
+  #beingDeleted: Set<string> = NONE_DELETED;
   /** Whether somebody left since the audit that comes was prepared; whether one comes at all. */
   #auditAsked = false;
   #auditComes = false;
   #sessionTriesCount = 0;
-  readonly #attempts: AttemptContext;
   /** A caller of this lock, whose own values are in the reports of failures. */
   #subject: AcquireRequest | undefined;
 
-  constructor(key: string, handledToken: number, host: QueueHost) {
+  constructor(key: string, memory: QueueMemory | undefined, host: QueueHost) {
     this.key = key;
-    this.handledToken = handledToken;
+    this.handledToken = memory?.handledToken ?? 0;
+    this.#holder = memory?.holder ?? null;
+    this.#born = memory?.born ?? null;
+    this.#passedOnAt = memory?.passedOnAt ?? Number.NEGATIVE_INFINITY;
     this.#host = host;
-    this.#attempts = { ...host.attempts, onFailure: (error) => host.report.failed(error, this.#subject) };
+  }
+
+  get #attempts(): AttemptContext {
+    return { ...this.#host.attempts, onFailure: (error) => this.#host.report.failed(error, this.#subject) };
+  }
+
+  /** What a queue of the same key that comes after this one should know. */
+  get memory(): QueueMemory {
+    const { handledToken } = this;
+    return { handledToken, holder: this.#holder, born: this.#born, passedOnAt: this.#passedOnAt };
   }
 
   /** Who holds the lock, as far as was read. */
@@ -130,8 +162,9 @@ export class ResourceQueue implements HoldOwner {
   /** A waiter of this queue has left or was served elsewhere: its tickets may have nobody left. */
   forget(waiter: Waiter): void {
     let left = false;
-    for (const ticket of this.#ticketsOf.get(waiter) ?? []) {
-      if (this.#tickets.get(ticket.n) !== ticket || ticket.open) continue;
+    for (const place of waiter.places) {
+      const ticket = this.#tickets.get(place.n);
+      if (ticket !== place || ticket.open) continue;
       this.#close(ticket);
       left = true;
     }
@@ -155,7 +188,7 @@ export class ResourceQueue implements HoldOwner {
     this.#replaceRun();
     const run = this.#startRun(session, text, grant);
     if (arrivals === undefined) void this.#prefetch(run);
-    else run.successors = Promise.resolve({ arrivals, next: null, readAt: this.#host.clock.nowMS() });
+    else run.successors = { arrivals, next: null, readAt: this.#host.clock.nowMS() };
     this.#serveNext(run);
   }
 
@@ -223,7 +256,7 @@ export class ResourceQueue implements HoldOwner {
   /** Waits no longer than until the local deadline as it is now: renewals move it on for as long as the process lives. */
   #untilReleased(run: HeldRun): Promise<boolean> {
     const limit = this.#host.clock.setTimer(() => run.giveUpWaiting(), run.session.leftMS);
-    return run.released.finally(() => limit.cancel());
+    return run.untilReleased().finally(() => limit.cancel());
   }
 
   // --- losing -----------------------------------------------------------------------------------------------------
@@ -247,8 +280,8 @@ export class ResourceQueue implements HoldOwner {
     const waiting = new Set(run?.unserved() ?? []);
     for (const ticket of this.#tickets.values())
       for (const waiter of ticket.waiters) if (!waiter.settled) waiting.add(waiter);
-    this.#tickets.clear();
-    this.#unmarked.clear();
+    this.#tickets = NO_TICKETS;
+    this.#unmarked = NONE_UNMARKED;
     if (run !== null) {
       run.current = null;
       this.#endRun(run, false);
@@ -338,6 +371,13 @@ export class ResourceQueue implements HoldOwner {
     return this.#pending.length;
   }
 
+  /** Copies of just that size: these lists may live long. */
+  #takePending(maxCount: number): Waiter[] {
+    const taken = this.#pending.slice(0, maxCount);
+    this.#pending = this.#pending.slice(maxCount);
+    return taken;
+  }
+
   #retireIfIdle(): void {
     if (this.idle) this.#host.retire(this);
   }
@@ -347,8 +387,15 @@ export class ResourceQueue implements HoldOwner {
   async #arrive(): Promise<void> {
     const session = await this.#sessionToArriveIn();
     if (session === null || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
-    if (this.#run === null && this.#tickets.size === 0) await this.#try(session);
+    if (this.#mayBeFree) await this.#try(session);
     else await this.#arriveInQueue(session);
+  }
+
+  /** As far as is known here. One that would only try is always answered by the server. */
+  get #mayBeFree(): boolean {
+    if (this.#run !== null || this.#tickets.size > 0) return false;
+    const passedOn = this.#host.clock.nowMS() - this.#passedOnAt < PASSED_ON_MS;
+    return !passedOn || this.#pending.some(({ mode }) => mode === 'try');
   }
 
   /** null: there is none, and who cannot wait for one has been told. */
@@ -377,7 +424,7 @@ export class ResourceQueue implements HoldOwner {
   }
 
   async #try(session: Session): Promise<void> {
-    const ticket = this.#openTicket(session, this.#pending.splice(0, this.#host.runMaxCount), 'try');
+    const ticket = this.#openTicket(session, this.#takePending(this.#host.runMaxCount), 'try');
     let triesCount = 0;
     const send = (): Promise<LockState> => {
       triesCount += 1;
@@ -413,6 +460,8 @@ export class ResourceQueue implements HoldOwner {
   }
 
   async #arriveInQueue(session: Session): Promise<void> {
+    // Who was just served often comes again: all of a run that was served at once then have one ticket, or one TRY.
+    if (this.#run !== null) await this.#host.clock.nextTurn();
     try {
       if (!(await this.#untilFeedOpen(session))) return;
     } catch (error) {
@@ -421,10 +470,10 @@ export class ResourceQueue implements HoldOwner {
       return this.#host.backOff(1);
     }
     // Who had to wait may have left meanwhile: who came since is the first here, and tries, as the first always does.
-    if (this.#run === null && this.#tickets.size === 0) return;
+    if (this.#mayBeFree) return;
     for (const waiter of this.#pending) if (waiter.mode === 'try') waiter.refuse();
     if (session.gone || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
-    const waiters = this.#pending.splice(0, this.#host.runMaxCount * ARRIVE_TICKETS_MAX);
+    const waiters = this.#takePending(this.#host.runMaxCount * ARRIVE_TICKETS_MAX);
     for (const waiter of waiters) this.#announce(waiter);
     const tickets = chunk(waiters, this.#host.runMaxCount).map((some) => this.#openTicket(session, some, 'arrive'));
     await this.#send(session, tickets);
@@ -480,7 +529,7 @@ export class ResourceQueue implements HoldOwner {
   async #markAgain(): Promise<void> {
     const session = this.#host.session;
     const tickets = [...this.#unmarked].filter((ticket) => this.#tickets.has(ticket.n));
-    this.#unmarked.clear();
+    this.#unmarked = NONE_UNMARKED;
     if (session === null || tickets.length === 0) return;
     for (const ticket of tickets) ticket.arrivedOrder = null;
     await this.#send(session, tickets);
@@ -488,14 +537,16 @@ export class ResourceQueue implements HoldOwner {
 
   #openTicket(session: Session, waiters: readonly Waiter[], kind: 'try' | 'arrive'): Ticket {
     const ticket = new Ticket(session.nextTicket(), waiters, kind, this.#born);
+    if (this.#tickets === NO_TICKETS) this.#tickets = new Map();
     this.#tickets.set(ticket.n, ticket);
-    for (const waiter of waiters) this.#ticketsOf.set(waiter, [...(this.#ticketsOf.get(waiter) ?? []), ticket]);
+    for (const waiter of waiters) waiter.places = [...waiter.places, ticket];
     return ticket;
   }
 
   #close(ticket: Ticket): void {
     this.#tickets.delete(ticket.n);
     this.#unmarked.delete(ticket);
+    if (this.#tickets.size === 0) this.#tickets = NO_TICKETS;
     const session = this.#host.session;
     if (session !== null && ticket.kind === 'arrive' && ticket.arrivedOrder !== null) {
       this.#deleteTickets(session, [ticket]);
@@ -506,17 +557,29 @@ export class ResourceQueue implements HoldOwner {
   #deleteTickets(session: Session, tickets: readonly Ticket[]): void {
     const left = tickets.filter(hasLeft).map(({ n }) => n);
     const served = tickets.filter((ticket) => !hasLeft(ticket)).map(({ n }) => n);
-    if (left.length > 0) this.#await(this.#host.leaveQueue(session, this.key, left));
+    if (left.length > 0) this.#await(this.#host.leaveQueue(session, this.key, left), { session, numbers: left });
     if (served.length > 0) this.#delete(session, served);
     for (const { n, resent } of tickets) if (resent) this.#host.deleteTicketLater(session, n);
   }
 
   #delete(session: Session, numbers: readonly number[]): void {
-    this.#await(this.#host.deleteTickets(session, numbers));
+    this.#await(this.#host.deleteTickets(session, numbers), { session, numbers });
   }
 
-  #await(done: Promise<void>): void {
-    const deletion = done.finally(() => this.#deletions.delete(deletion));
+  #await(done: Promise<void>, { session, numbers }: { session: Session; numbers: readonly number[] }): void {
+    const ids = numbers.map((n) => ticketId(session.id, n));
+    if (this.#deletions.size === 0) {
+      this.#deletions = new Set();
+      this.#beingDeleted = new Set();
+    }
+    for (const id of ids) this.#beingDeleted.add(id);
+    const deletion = done.finally(() => {
+      this.#deletions.delete(deletion);
+      for (const id of ids) this.#beingDeleted.delete(id);
+      if (this.#deletions.size > 0) return;
+      this.#deletions = NO_DELETIONS;
+      this.#beingDeleted = NONE_DELETED;
+    });
     this.#deletions.add(deletion);
   }
 
@@ -536,10 +599,9 @@ export class ResourceQueue implements HoldOwner {
 
   // --- releasing --------------------------------------------------------------------------------------------------
 
-  /** HANDOFF or VACATE, until the grant stands no more. Its tickets are gone before: no PREFETCH shall find them. */
+  /** HANDOFF or VACATE, until the grant stands no more. */
   async #release(run: HeldRun): Promise<void> {
     while (this.#run === run) {
-      await Promise.all(this.#deletions);
       const { arrivals, next } = await this.#successorsOf(run);
       if (this.#run !== run) return;
       if (next === null) await this.#vacate(run, arrivals);
@@ -568,7 +630,9 @@ export class ResourceQueue implements HoldOwner {
   #released(run: HeldRun, next: string | null): void {
     if (this.#run !== run) return;
     this.#endRun(run, true);
-    if (next !== null) this.#noteGrant(next);
+    if (next === null) return;
+    this.#noteGrant(next);
+    if (this.#run === null) this.#passedOnAt = this.#host.clock.nowMS();
   }
 
   /** A release has no error that ends it but the end of the session: nobody else could release. */
@@ -582,10 +646,18 @@ export class ResourceQueue implements HoldOwner {
 
   /** What follows the run: as prefetched, or read now where that is missing, failed or older than a lease. */
   async #successorsOf(run: HeldRun): Promise<Successors> {
-    const known = await run.successors?.catch(() => null);
+    const known = await this.#knownSuccessors(run);
     if (known && this.#host.clock.nowMS() - known.readAt < this.#host.leaseDurationMS) return known;
     if (this.#run !== run) throw new SessionGone();
     return this.#prefetch(run);
+  }
+
+  async #knownSuccessors(run: HeldRun): Promise<Successors | null> {
+    try {
+      return await run.successors;
+    } catch {
+      return null;
+    }
   }
 
   #prefetch(run: HeldRun): Promise<Successors> {
@@ -597,9 +669,10 @@ export class ResourceQueue implements HoldOwner {
 
   async #readSuccessors(run: HeldRun): Promise<Successors> {
     const { grant, session } = run;
+    const own = grant.tickets.map(({ n }) => ticketId(session.id, n));
     const view = await this.#host.store.readQueue({
       key: this.key,
-      withoutTickets: grant.tickets.map(({ n }) => ticketId(session.id, n)),
+      withoutTickets: [...own, ...[...this.#beingDeleted].slice(0, LEFT_OUT_MAX)],
       withoutSessions: [],
       limit: HEAD_LIMIT,
     });
@@ -650,6 +723,7 @@ export class ResourceQueue implements HoldOwner {
     for (const ticket of this.arrivedTickets()) {
       if (ticket.born === born || ticket.arrivedOrder === null || ticket.arrivedOrder >= readOrder) continue;
       ticket.born = born;
+      if (this.#unmarked === NONE_UNMARKED) this.#unmarked = new Set();
       this.#unmarked.add(ticket);
     }
   }

@@ -37,13 +37,13 @@ export class HeldRun {
   readonly order: number;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
-  /** Sent as soon as the run starts; null when it must be read (again). */
-  successors: Promise<Successors> | null = null;
-  readonly #slots: Slot[];
+  /** Asked for as soon as the run starts; null when it must be read (again). */
+  successors: Promise<Successors> | Successors | null = null;
+  /** Those that were served are let go of: a run may last. */
+  readonly #slots: (Slot | null)[];
   #served = 0;
-  #settle!: (released: boolean) => void;
-  /** Whether it was released: true also when the release found the grant gone. */
-  readonly released: Promise<boolean>;
+  #outcome: boolean | null = null;
+  #settle: ((released: boolean) => void) | null = null;
 
   constructor(session: Session, text: string, grant: Grant, fence: number, slots: Slot[], order: number) {
     this.session = session;
@@ -52,8 +52,13 @@ export class HeldRun {
     this.fence = fence;
     this.order = order;
     this.#slots = slots;
-    this.released = new Promise((resolve) => {
-      this.#settle = resolve;
+  }
+
+  /** Resolves when it has ended: whether it was released, true also when the release found the grant gone. Asked for once. */
+  untilReleased(): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#outcome !== null) resolve(this.#outcome);
+      else this.#settle = resolve;
     });
   }
 
@@ -62,23 +67,29 @@ export class HeldRun {
     for (;;) {
       const slot = this.#slots[this.#served];
       if (slot === undefined) return null;
+      this.#slots[this.#served] = null;
       this.#served += 1;
-      if (slot.waiter.phase === 'running') return slot;
+      if (slot?.waiter.phase === 'running') return slot;
     }
   }
 
   /** The waiters whose turn has not come. */
   unserved(): Waiter[] {
-    return this.#slots.slice(this.#served).flatMap(({ waiter }) => (waiter.phase === 'running' ? [waiter] : []));
+    return this.#slots.flatMap((slot) => (slot?.waiter.phase === 'running' ? [slot.waiter] : []));
   }
 
   /** Nobody is to wait for its release any more, which goes on. */
   giveUpWaiting(): void {
-    this.#settle(false);
+    this.#conclude(false);
   }
 
   end(released: boolean): void {
     this.phase = 'over';
-    this.#settle(released);
+    this.#conclude(released);
+  }
+
+  #conclude(released: boolean): void {
+    this.#outcome ??= released;
+    this.#settle?.(this.#outcome);
   }
 }

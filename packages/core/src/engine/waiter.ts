@@ -11,6 +11,13 @@ import type { AcquireRequest } from './request.js';
 /** How a waiter moves: waiting ⇄ running (named in a run of ours, its turn to come) → granted | refused | left. */
 export type WaiterPhase = 'waiting' | 'running' | 'granted' | 'refused' | 'left';
 
+/** What a queue remembers of where it put a waiter. */
+export interface Place {
+  readonly n: number;
+}
+
+const NOWHERE: readonly Place[] = [];
+
 /** What the waiter needs of its surroundings. */
 export interface WaiterHost {
   readonly clock: Clock;
@@ -31,6 +38,8 @@ export class Waiter {
   readonly outcome: Promise<Hold | null>;
   /** Whether an arrival of it was ever sent: from then on it waits through outages. */
   arrivalSent = false;
+  /** All the places it was ever given, so that thousands may leave at once. The queue's business. */
+  places: readonly Place[] = NOWHERE;
   #phase: WaiterPhase = 'waiting';
   #timer: Timer | null = null;
   #stopListening: (() => void) | null = null;

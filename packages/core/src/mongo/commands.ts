@@ -5,7 +5,6 @@
  */
 import type { LockStore } from '../ports.js';
 import { DOCUMENT_VERSION } from '../protocol/documents.js';
-import { COUNT_MAX } from '../protocol/grant.js';
 
 /** The two collections. */
 export interface CollectionNames {
@@ -33,19 +32,6 @@ export const VERSION_MATCHES: Command = { $not: { $gt: DOCUMENT_VERSION } };
 
 /** The same in a pipeline, where a missing field sorts below every number. */
 export const VERSION_IS_OURS: Command = { $not: [{ $gt: ['$v', DOCUMENT_VERSION] }] };
-
-/** Whether a stored counter is absent, or what `documents.ts` reads as a count: no condition may trust any other value. */
-export function isCount(field: string, max: number = COUNT_MAX): Command {
-  const value = `$${field}`;
-  const inRange = [{ $gte: [value, 0] }, { $lte: [value, max] }, { $eq: [{ $trunc: value }, value] }];
-  return choose(
-    [
-      [{ $in: [{ $type: value }, ['missing', 'null']] }, true],
-      [{ $in: [{ $type: value }, ['int', 'long', 'double']] }, { $and: inRange }],
-    ],
-    false,
-  ) as Command;
-}
 
 /** A text or number as a value: without `$literal` a pipeline would read `$…` as a field. */
 export function literal(value: unknown): Command {

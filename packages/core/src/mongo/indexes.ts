@@ -29,7 +29,7 @@ const LOCK_INDEXES: readonly Index[] = [
   {
     name: 'vacant_since',
     key: { vacantAt: 1 },
-    // Every grant removes the field, so that no held lock is among these.
+    // Every grant clears the field, and what is no date never expires.
     partialFilterExpression: { vacantAt: { $exists: true } },
     expireAfterSeconds: IDLE_TTL_SECONDS,
   },
