@@ -34,7 +34,7 @@ const tests = (...files) => ['vitest', 'run', ...files];
 
 /** @param {import('./tally.mjs').Tally} tally */
 async function model(tally) {
-  await step(tally, 'model', [process.execPath, 'verification/model/run.mjs'], { minutes: 40 });
+  await step(tally, 'model', [process.execPath, 'verification/model/run.mjs'], { minutes: 50 });
 }
 
 /**

@@ -141,6 +141,15 @@ describe('systemClock', () => {
     expect(early).toEqual(delays.map(() => false));
   });
 
+  it('has its next turn when all that can run without waiting has run, however long that goes on', async () => {
+    const order: string[] = [];
+    const next = systemClock.nextTurn().then(() => order.push('next turn'));
+    for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+    order.push('reactions');
+    await next;
+    expect(order).toEqual(['reactions', 'next turn']);
+  });
+
   it('does not fire a timer that was cancelled, and cancelling again is fine', async () => {
     let firedCount = 0;
     const timer = systemClock.setTimer(() => {

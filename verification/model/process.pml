@@ -680,7 +680,10 @@ end:
   :: d_step { here && me.worker >= REL_DONE -> answerRelease() }
 #else
   SENT_ANYHOW(mayFinish, clearNote(); deleteSettled(); me.worker = REL_SENT, applyRelease(); answerRelease())
+  /* That deletions come at all is rule 9's: Spin is fair to processes, not to one choice of them, so progress takes them to be in time. */
+#if !defined(DELETED_IN_TIME) && !defined(LIVE)
   SENT_ANYHOW(mayFinish && someone(hasDelete), me.worker = REL_SENT, applyRelease(); answerRelease())
+#endif
 #endif
 
 #if LAPSES > 0

@@ -33,7 +33,12 @@ export const CONFIGURATIONS = [
   { name: '4 callers, 1 call each, 2 leaves, no patrol', model: 'queue', defines: '-DN=4 -DLEAVES=2' },
   { name: '3 callers, 1 leave, 2 commands sent twice', model: 'queue', defines: COPIES },
   { name: '3 callers, 2 calls each, 1 command sent twice', model: 'queue', defines: '-DN=3 -DROUNDS=2 -DCOPIES=1' },
-  { name: '3 callers, 2 calls each, 1 session lost', model: 'queue', defines: '-DN=3 -DROUNDS=2 -DLAPSES=1 -DLANES=1' },
+  {
+    name: '3 callers, 2 calls each, 1 session lost, deletions in time',
+    model: 'queue',
+    defines: '-DN=3 -DROUNDS=2 -DLAPSES=1 -DLANES=1 -DDELETED_IN_TIME',
+  },
+  { name: '2 callers, 2 calls each, 2 sessions lost', model: 'queue', defines: '-DN=2 -DROUNDS=2 -DLAPSES=2 -DLANES=1' },
   {
     name: '3 callers, 1 crash, 1 session lost, 2 patrols',
     model: 'queue',

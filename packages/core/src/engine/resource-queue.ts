@@ -109,10 +109,11 @@ export class ResourceQueue implements HoldOwner {
   constructor(key: string, memory: QueueMemory | undefined, host: QueueHost) {
     this.key = key;
     this.handledToken = memory?.handledToken ?? 0;
-    this.#holder = memory?.holder ?? null;
     this.#born = memory?.born ?? null;
     this.#passedOnAt = memory?.passedOnAt ?? Number.NEGATIVE_INFINITY;
     this.#host = host;
+    // Whoever held it then may be long gone.
+    this.#holder = this.#passedOnLately ? (memory?.holder ?? null) : null;
   }
 
   get #attempts(): AttemptContext {
@@ -394,8 +395,11 @@ export class ResourceQueue implements HoldOwner {
   /** As far as is known here. One that would only try is always answered by the server. */
   get #mayBeFree(): boolean {
     if (this.#run !== null || this.#tickets.size > 0) return false;
-    const passedOn = this.#host.clock.nowMS() - this.#passedOnAt < PASSED_ON_MS;
-    return !passedOn || this.#pending.some(({ mode }) => mode === 'try');
+    return !this.#passedOnLately || this.#pending.some(({ mode }) => mode === 'try');
+  }
+
+  get #passedOnLately(): boolean {
+    return this.#host.clock.nowMS() - this.#passedOnAt < PASSED_ON_MS;
   }
 
   /** null: there is none, and who cannot wait for one has been told. */
