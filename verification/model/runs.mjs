@@ -38,7 +38,11 @@ export const CONFIGURATIONS = [
     model: 'queue',
     defines: '-DN=3 -DROUNDS=2 -DLAPSES=1 -DLANES=1 -DDELETED_IN_TIME',
   },
-  { name: '2 callers, 2 calls each, 2 sessions lost', model: 'queue', defines: '-DN=2 -DROUNDS=2 -DLAPSES=2 -DLANES=1' },
+  {
+    name: '2 callers, 2 calls each, 2 sessions lost',
+    model: 'queue',
+    defines: '-DN=2 -DROUNDS=2 -DLAPSES=2 -DLANES=1',
+  },
   {
     name: '3 callers, 1 crash, 1 session lost, 2 patrols',
     model: 'queue',
