@@ -1,5 +1,5 @@
 /** Every command of the store against the server, one at a time: what it writes, what it answers, and what it leaves alone. */
-import { Long, Timestamp } from 'mongodb';
+import { Decimal128, Long, Timestamp } from 'mongodb';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Command } from '#core/mongo/commands.js';
 import {
@@ -300,6 +300,35 @@ describe('VACATE', () => {
     const request = { key, grant, arrivals: 0, withoutSessions: [] };
     expect(await store.vacate(request)).not.toBeNull();
     expect(await store.vacate(request)).toBeNull();
+  });
+
+  it('grants a first arrival with counters that can be read, whatever type another tool has given them', async () => {
+    const key = database.key();
+    const { grant } = await held(key);
+    const spoilt = { arrivals: Decimal128.fromString('1'), firstArrival: '1/x/1:1', born: 5.0 };
+    await locks.updateOne({ _id: key }, { $set: spoilt });
+    const reply = await store.vacate({ key, grant, arrivals: 0, withoutSessions: [] });
+    expect(reply).toMatchObject({ arrivals: 1, firstArrival: null });
+    expect(reply?.grant).toMatch(/^x\/[0-9]+\/1:1$/);
+  });
+
+  it.each(['1/x/9999999999999999:1', '1/x/1:1\n'])(
+    'does not grant the first arrival %j, which nobody could read',
+    async (firstArrival) => {
+      const key = database.key();
+      const { grant } = await held(key);
+      await locks.updateOne({ _id: key }, { $set: { firstArrival, arrivals: Long.fromNumber(1) } });
+      expect(await store.vacate({ key, grant, arrivals: 0, withoutSessions: [] })).toMatchObject({ grant });
+    },
+  );
+
+  it('takes the queue for not empty where a grant of another tool has thousands of tickets', async () => {
+    const key = database.key();
+    const { fence } = await held(key);
+    const tickets = Array.from({ length: 5_000 }, (_, index) => `${index + 1}:1`).join(',');
+    const grant = `own/${fence + 1}/${tickets}`;
+    await locks.updateOne({ _id: key }, { $set: { grant, firstArrival: '1/x/1:1', arrivals: Long.fromNumber(1) } });
+    expect(await store.vacate({ key, grant, arrivals: 0, withoutSessions: [] })).toMatchObject({ grant });
   });
 
   it('does not trip over a first arrival that another tool has spoilt', async () => {

@@ -674,7 +674,7 @@ export const ECONOMIES: readonly Economy[] = [
       ),
       patch(QUEUE, "if (run?.phase === 'finished') return this.#release(run);", ''),
       patch(QUEUE, "if (session === null || this.#run?.phase === 'finished' ||", 'if (session === null ||'),
-      patch(QUEUE, "if (session.gone || this.#run?.phase === 'finished' ||", 'if (session.gone ||'),
+      patch(QUEUE, "return session.gone || this.#run?.phase === 'finished' ||", 'return session.gone ||'),
     ],
     troubles: ['lossy', 'slow', 'leaves'],
     reason: 'A ticket that is granted before its mark comes is passed on when it comes: no seed has shown more.',

@@ -25,7 +25,7 @@ describe('INV-10: what a handoff costs', () => {
   it('is the same for few processes that wait and for many', { timeout: LIMIT_MS }, async () => {
     const few = await counted({ processesCount: 10, callersEach: 1, windowMS: 2_000 });
     const many = await counted({ processesCount: LARGE ? 1_000 : 100, callersEach: 1, windowMS: 10_000 });
-    expect(few.grantsCount).toBeGreaterThan(200);
+    expect(few.grantsCount).toBeGreaterThan(100);
     // It arrives, has its ticket deleted, looks at the queue and passes the lock on.
     expect(perGrant(few)).toBeCloseTo(4, 0);
     expect(perGrant(many)).toBeLessThanOrEqual(perGrant(few) * 1.02);
@@ -38,8 +38,8 @@ describe('INV-10: what a handoff costs', () => {
     const few = await counted({ processesCount: 4, callersEach: 5, runMaxCount: 1, windowMS: 2_000 });
     const size = { processesCount: 4, callersEach: LARGE ? 2_500 : 100 };
     const many = await counted({ ...size, runMaxCount: 1, windowMS: 2_000 });
-    expect(few.grantsCount).toBeGreaterThan(200);
-    expect(many.commands.HANDOFF).toBeGreaterThan(200);
+    expect(few.grantsCount).toBeGreaterThan(100);
+    expect(many.commands.HANDOFF).toBeGreaterThan(100);
     expect(perGrant(many)).toBeLessThanOrEqual(perGrant(few) * 1.02);
     expect(many.streamsCount).toBe(4);
   });

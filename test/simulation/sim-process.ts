@@ -6,6 +6,9 @@ import type { Clock, Timer } from '#core/base/clock.js';
 import type { Chance } from './chance.js';
 import type { World } from './world.js';
 
+/** The longest that a turn of the event loop takes: other work may be in it. */
+const TURN_MAX_MS = 20;
+
 interface SimTimer extends Timer {
   readonly dueAt: number;
   live: boolean;
@@ -107,7 +110,8 @@ export class SimProcess {
 
   #nextTurn(): Promise<void> {
     return new Promise((resolve) => {
-      this.#world.in(0, () => this.#arrive({ what: 'turn', run: resolve, timer: true }));
+      const turnMS = this.#chance.between(0, TURN_MAX_MS);
+      this.#world.in(turnMS, () => this.#arrive({ what: 'turn', run: resolve, timer: true }));
     });
   }
 

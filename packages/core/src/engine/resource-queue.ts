@@ -27,7 +27,7 @@ const PASSED_ON_MS = 20;
 const NO_TICKETS: Map<number, Ticket> = new Map();
 const NONE_UNMARKED: Set<Ticket> = new Set();
 const NO_DELETIONS: Set<Promise<void>> = new Set();
-const NONE_DELETED: Set<string> = new Set();
+const NO_IDS: Set<string> = new Set();
 
 /** What is kept of a queue in which nothing happens any more. */
 export interface QueueMemory {
@@ -98,7 +98,9 @@ export class ResourceQueue implements HoldOwner {
   #passedOnAt: number;
   #deletions: Set<Promise<void>> = NO_DELETIONS;
   /** `_id`s of tickets that nobody waits for, until their deletion is acknowledged. */
-  #beingDeleted: Set<string> = NONE_DELETED;
+  #beingDeleted: Set<string> = NO_IDS;
+  /** Those of them that were granted once more meanwhile, and passed on. */
+  #passedOn: Set<string> = NO_IDS;
   /** Whether somebody left since the audit that comes was prepared; whether one comes at all. */
   #auditAsked = false;
   #auditComes = false;
@@ -123,7 +125,8 @@ export class ResourceQueue implements HoldOwner {
   /** What a queue of the same key that comes after this one should know. */
   get memory(): QueueMemory {
     const { handledToken } = this;
-    return { handledToken, holder: this.#holder, born: this.#born, passedOnAt: this.#passedOnAt };
+    const holder = this.#passedOnLately ? this.#holder : null;
+    return { handledToken, holder, born: this.#born, passedOnAt: this.#passedOnAt };
   }
 
   /** Who holds the lock, as far as was read. */
@@ -142,7 +145,7 @@ export class ResourceQueue implements HoldOwner {
   }
 
   get idle(): boolean {
-    return !this.#working && !this.#occupied;
+    return !this.#working && !this.#occupied && this.#deletions.size === 0;
   }
 
   /** Whether someone here has the lock or is before whoever comes now. */
@@ -219,7 +222,17 @@ export class ResourceQueue implements HoldOwner {
     this.#run = run;
     if (served.length > 0) this.#delete(session, served);
     for (const ticket of [...this.#tickets.values()]) if (!ticket.open) this.#close(ticket);
+    if (slots.length === 0) this.#notePassingOn(run);
     return run;
+  }
+
+  /** Two processes that cannot delete their tickets would pass the lock to and fro: the second time it waits. */
+  #notePassingOn(run: HeldRun): void {
+    const ids = run.grant.tickets
+      .map(({ n }) => ticketId(run.session.id, n))
+      .filter((id) => this.#beingDeleted.has(id));
+    run.deletesFirst = ids.some((id) => this.#passedOn.has(id));
+    for (const id of ids) this.#passedOn.add(id);
   }
 
   // --- serving ----------------------------------------------------------------------------------------------------
@@ -466,6 +479,8 @@ export class ResourceQueue implements HoldOwner {
   async #arriveInQueue(session: Session): Promise<void> {
     // Who was just served often comes again: all of a run that was served at once then have one ticket, or one TRY.
     if (this.#run !== null) await this.#host.clock.nextTurn();
+    // Nobody was there to be interrupted meanwhile.
+    if (this.#overtaken(session)) return;
     try {
       if (!(await this.#untilFeedOpen(session))) return;
     } catch (error) {
@@ -476,11 +491,16 @@ export class ResourceQueue implements HoldOwner {
     // Who had to wait may have left meanwhile: who came since is the first here, and tries, as the first always does.
     if (this.#mayBeFree) return;
     for (const waiter of this.#pending) if (waiter.mode === 'try') waiter.refuse();
-    if (session.gone || this.#run?.phase === 'finished' || this.#dropSettled() === 0) return;
+    if (this.#overtaken(session)) return;
     const waiters = this.#takePending(this.#host.runMaxCount * ARRIVE_TICKETS_MAX);
     for (const waiter of waiters) this.#announce(waiter);
     const tickets = chunk(waiters, this.#host.runMaxCount).map((some) => this.#openTicket(session, some, 'arrive'));
     await this.#send(session, tickets);
+  }
+
+  /** What happened while something was waited for: nobody is to arrive any more, or something goes before. */
+  #overtaken(session: Session): boolean {
+    return session.gone || this.#run?.phase === 'finished' || this.#dropSettled() === 0;
   }
 
   /** false: something else may have to be done first. Nothing has been sent, so a release need not wait for it. */
@@ -575,6 +595,7 @@ export class ResourceQueue implements HoldOwner {
     if (this.#deletions.size === 0) {
       this.#deletions = new Set();
       this.#beingDeleted = new Set();
+      this.#passedOn = new Set();
     }
     for (const id of ids) this.#beingDeleted.add(id);
     const deletion = done.finally(() => {
@@ -582,7 +603,9 @@ export class ResourceQueue implements HoldOwner {
       for (const id of ids) this.#beingDeleted.delete(id);
       if (this.#deletions.size > 0) return;
       this.#deletions = NO_DELETIONS;
-      this.#beingDeleted = NONE_DELETED;
+      this.#beingDeleted = NO_IDS;
+      this.#passedOn = NO_IDS;
+      this.#retireIfIdle();
     });
     this.#deletions.add(deletion);
   }
@@ -606,6 +629,7 @@ export class ResourceQueue implements HoldOwner {
   /** HANDOFF or VACATE, until the grant stands no more. */
   async #release(run: HeldRun): Promise<void> {
     while (this.#run === run) {
+      if (run.deletesFirst) await Promise.all(this.#deletions);
       const { arrivals, next } = await this.#successorsOf(run);
       if (this.#run !== run) return;
       if (next === null) await this.#vacate(run, arrivals);
@@ -636,7 +660,7 @@ export class ResourceQueue implements HoldOwner {
     this.#endRun(run, true);
     if (next === null) return;
     this.#noteGrant(next);
-    if (this.#run === null) this.#passedOnAt = this.#host.clock.nowMS();
+    if (!next.startsWith(`${run.session.id}/`)) this.#passedOnAt = this.#host.clock.nowMS();
   }
 
   /** A release has no error that ends it but the end of the session: nobody else could release. */

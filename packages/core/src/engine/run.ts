@@ -37,6 +37,8 @@ export class HeldRun {
   readonly order: number;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
+  /** Whether its release waits until its tickets are deleted. */
+  deletesFirst = false;
   /** Asked for as soon as the run starts; null when it must be read (again). */
   successors: Promise<Successors> | Successors | null = null;
   /** Those that were served are let go of: a run may last. */

@@ -77,7 +77,8 @@ export function tryCommand(collection: string, { key, session, ticket }: Request
 /** The arrival mark, a statement of ARRIVE: counts, and notes the ticket if it is the first or, if vacant, grants it. */
 export function arrivalMark({ key, session, ticket }: RequestOf<'tryGrant'>): Command {
   const arrival = { $concat: [{ $toString: NEXT_ARRIVAL }, literal(`/${session}/${formatTicket(ticket)}`)] };
-  const noted = { arrivals: NEXT_ARRIVAL, firstArrival: { $ifNull: ['$firstArrival', arrival] } };
+  // A date beside a grant is another tool's, and would have the document removed under its holder.
+  const noted = { arrivals: NEXT_ARRIVAL, firstArrival: { $ifNull: ['$firstArrival', arrival] }, vacantAt: null };
   const after = choose(
     [
       [{ $not: [IS_OURS] }, '$$ROOT'],
@@ -138,7 +139,7 @@ export function vacateCommand(collection: string, request: RequestOf<'vacate'>):
 /** The fence that ends a grant: never below its last token, whatever another tool has made of the stored one. */
 function fenceAfter(grant: string): unknown {
   const own = parseGrant(grant);
-  if (own === null) return '$fence';
+  if (own === null) return FENCE;
   const last = long(lastToken(own));
   const isAhead = { $and: [{ $gt: ['$fence', last] }, { $lte: ['$fence', FENCE_MAX] }] };
   return choose([[isAhead, { $toLong: '$fence' }]], last);
@@ -188,6 +189,8 @@ function setGrant(grant: string, fence: number): Command {
   };
 }
 
+/** As many as one pattern can leave out; a grant of ours has 64 at most. */
+const OWN_TICKETS_MAX = 1_000;
 /** `<arrival no>/<session>/<n>:<callers>`; only looked into where it was found well formed. */
 const ARRIVED: Command = { $split: ['$firstArrival', '/'] };
 const ARRIVED_TICKET: Command = { $arrayElemAt: [ARRIVED, 2] };
@@ -200,15 +203,17 @@ function grantedToFirstArrival(fence: unknown): Command {
     after: { $concat: ['/', ticket] },
     callers: { $toLong: { $arrayElemAt: [{ $split: [ticket, ':'] }, 1] } },
   };
-  return { $let: { vars: { fence, arrived: ARRIVED }, in: changed(grantFields(grant)) } };
+  return { $let: { vars: { fence, arrived: ARRIVED }, in: changed({ ...grantFields(grant), arrivals: ARRIVALS }) } };
 }
 
 function firstArrivalFollows({ grant, arrivals, withoutSessions }: RequestOf<'vacate'>): Command {
   const own = parseGrant(grant);
+  // None of ours: the queue is read instead.
+  if (own !== null && own.tickets.length > OWN_TICKETS_MAX) return literal(false);
   const leftOut = withoutSessions.filter(isSessionId).map((session) => `${session}/`);
   if (own !== null) leftOut.push(`${own.session}/(?:${own.tickets.map(({ n }) => n).join('|')}):`);
   const others = leftOut.length > 0 ? `(?!${leftOut.join('|')})` : '';
-  const regex = `^${arrivals + 1}/${others}[A-Za-z0-9_-]{1,64}/[1-9][0-9]{0,15}:[1-9][0-9]{0,8}$`;
+  const regex = `^${arrivals + 1}/${others}[A-Za-z0-9_-]{1,64}/[1-9][0-9]{0,14}:[1-9][0-9]{0,8}\\z`;
   const isText = { $eq: [{ $type: '$firstArrival' }, 'string'] };
   return { $and: [isText, { $regexMatch: { input: '$firstArrival', regex } }, IS_OURS] };
 }
