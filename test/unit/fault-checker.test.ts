@@ -327,6 +327,24 @@ describe('whoever is told late where the clocks were too wrong', () => {
   });
 });
 
+describe('whoever is served late where the clocks were too wrong', () => {
+  const served = (lostOn: string): FindingKind[] => {
+    const about = { name: 'lost', key: lostOn, token: 8, stalledMS: 0, at: 25 } as const;
+    const before = [
+      ...call('p.0', { called: 0, granted: 8 }),
+      ...of('p', { kind: 'event', ...about }, { kind: 'lost', caller: 'p.0', stalledMS: 0, at: 25 }),
+    ];
+    const first = call('p.1', { called: 0, arrived: 2, granted: 30, released: 35, token: 30 });
+    const second = call('q.1', { called: 5, arrived: 8, granted: 15, released: 40, token: 20 });
+    return found(run([...before, ...first, ...second], { clockExcessMS: lostOn === KEY ? 1_000 : 0 }));
+  };
+
+  it('was not overtaken if its process had lost the run it stood in', () => {
+    expect(served(KEY)).not.toContain('overtaken');
+    expect(served('lock:another/1')).toContain('overtaken');
+  });
+});
+
 describe('the excerpt', () => {
   const intruder = call('q.1', { called: 5, granted: 15, released: 25 });
   const bystander = call('r.1', { called: 400, granted: 500, released: 600 });

@@ -66,6 +66,7 @@ inline mustBeNext(i) {
 
 inline endRun(q) {
   p[q].running = NO_RUN;
+  p[q].passing = 0;
   p[q].held = 0;
   p[q].prefetch = UNREAD;
   p[q].next = 0;
@@ -96,6 +97,9 @@ inline receive(q) {
   fi;
   if
   :: p[q].worker == REL_DONE || p[q].worker == REL_REFUSED -> p[q].worker = REL_PAST
+#ifdef RELEASE_IS_EXACT
+  :: p[q].worker == REL_SENT -> p[q].worker = REFUSED_AT_ONCE
+#endif
   :: else
   fi;
   p[q].held = p[q].news;
@@ -127,6 +131,7 @@ inline receive(q) {
   :: else ->
     witness(PASSED_ON);
     p[q].running = FINISHED;
+    p[q].passing = 1;
 #ifndef NO_PASSED_ON_DELETED
     if
     :: kind(p[q].held) == ARR && p[q].sent != p[q].held && p[q].sentToo != p[q].held ->
@@ -682,7 +687,7 @@ end:
   SENT_ANYHOW(mayFinish, clearNote(); deleteSettled(); me.worker = REL_SENT, applyRelease(); answerRelease())
   /* That deletions come at all is rule 9's: Spin is fair to processes, not to one choice of them, so progress takes them to be in time. */
 #if !defined(DELETED_IN_TIME) && !defined(LIVE)
-  SENT_ANYHOW(mayFinish && someone(hasDelete), me.worker = REL_SENT, applyRelease(); answerRelease())
+  SENT_ANYHOW(mayFinish && mayKeepTickets(q) && someone(hasDelete), me.worker = REL_SENT, applyRelease(); answerRelease())
 #endif
 #endif
 

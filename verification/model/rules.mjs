@@ -208,7 +208,7 @@ const ENGINE = [
     simulation: ['a grant that nobody awaits is dropped'],
   },
   {
-    rule: '1. … its ticket deleted',
+    rule: '1. … its ticket deleted first',
     model: ['NO_PASSED_ON_DELETED'],
     simulation: ['a grant that nobody awaits is passed on with its ticket there'],
   },

@@ -26,6 +26,13 @@
 #define releaseApplies(q, t) mine(q)
 #define copyApplies(t) true /* a copy of what stands no more is forgotten by then */
 #define FORGET_RELEASE
+/* One of an earlier grant that is still on its way can only be refused. */
+#define RELEASE_IS_EXACT
+#endif
+#ifdef FINE
+#define REFUSED_AT_ONCE REL_PAST
+#else
+#define REFUSED_AT_ONCE FREE
 #endif
 
 /* TAKE OVER applies while what was read still stands. */
@@ -77,8 +84,17 @@
 #define replyDelivers(q) (p[q].news == p[q].sent)
 #endif
 
-/* 2: no release while an own arrival is in flight. */
+/* 2: no release while an own arrival is in flight; 1: and of what is only passed on not before its ticket is deleted. */
+#ifdef NO_PASSED_ON_DELETED
+#define mayKeepTickets(q) true
+#else
+#define mayKeepTickets(q) (!p[q].passing || !someone(hasDelete))
+#endif
+#ifdef FINE
+#define mayRelease(q) (p[q].worker == FREE && mayKeepTickets(q))
+#else
 #define mayRelease(q) (p[q].worker == FREE)
+#endif
 
 /* 3: whether the deadline has passed is checked where a promise settles. */
 #ifdef NO_CHECK_AT_SETTLE

@@ -74,9 +74,9 @@ export const CONFIGURATIONS = [
     defines: `${CLOSE} -DROUNDS=2`,
   },
   {
-    name: '2 of 3 callers in one process, 2 calls, 1 leave, 1 sent twice',
+    name: '2 of 3 callers in one process, 2 calls, 1 leave, 1 sent twice, in time',
     model: 'queue',
-    defines: '-DN=3 -DSHARED -DROUNDS=2 -DLEAVES=1 -DCOPIES=1',
+    defines: '-DN=3 -DSHARED -DROUNDS=2 -DLEAVES=1 -DCOPIES=1 -DDELETED_IN_TIME',
   },
   {
     name: '2 of 4 callers in one process, 1 crash, 1 leave',
@@ -126,9 +126,14 @@ export const CONFIGURATIONS = [
     defines: '-DN=3 -DABSOLUTE -DREMOVALS=1 -DCRASHES=1 -DCOPIES=1 -DLANES=1',
   },
   {
-    name: '2 callers, numbers kept, every reply on its own, every fault once',
+    name: '2 callers, numbers kept, every reply on its own, 1 removal, 1 crash, 1 sent twice',
     model: 'queue',
-    defines: '-DN=2 -DFINE -DABSOLUTE -DREMOVALS=1 -DCOPIES=1 -DCRASHES=1 -DLAPSES=1 -DLANES=1',
+    defines: '-DN=2 -DFINE -DABSOLUTE -DREMOVALS=1 -DCOPIES=1 -DCRASHES=1 -DLANES=1',
+  },
+  {
+    name: '2 callers, numbers kept, every reply on its own, 1 session lost, 1 sent twice',
+    model: 'queue',
+    defines: '-DN=2 -DFINE -DABSOLUTE -DCOPIES=1 -DLAPSES=1 -DLANES=1',
   },
   {
     name: '3 callers, numbers kept, lock deleted by hand',

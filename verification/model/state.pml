@@ -139,6 +139,7 @@ typedef Process {
   unsigned running : 2;
   unsigned held : 6;       /* the ticket of its run */
   unsigned prefetch : 2;
+  unsigned passing : 1;    /* its run serves nobody */
   unsigned next : 6;       /* the successor that was read */
   unsigned k : 3;
 #ifdef NO_BY_TOKEN

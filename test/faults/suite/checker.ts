@@ -95,7 +95,9 @@ export function judge(run: Run): Verdict {
         .map((pair) => pairFinding('token not higher', pair)),
       ...storedOrder(run),
       ...(run.storedComplete ? unstoredGrants(calls, run.stored) : []),
-      ...inversions.filter((pair) => promised || !isInOrder(pair)).map((pair) => pairFinding('overtaken', pair)),
+      ...inversions
+        .filter((pair) => promised || !(isInOrder(pair) || hadLostItsRun(pair, calls)))
+        .map((pair) => pairFinding('overtaken', pair)),
       ...free.filter(isTooLong).map(freeFinding),
       ...run.leftovers.map((what) => finding('left behind', what)),
       ...settlements(calls),
@@ -132,6 +134,15 @@ function pairFinding(kind: FindingKind, { first, second }: Pair): Finding {
 
 function isOverlap({ first, second }: Pair): boolean {
   return isHold(first) && isHold(second) && second.grantedAt < heldUntil(first);
+}
+
+/** Its turn was in a run of its process that was lost: a session was found dead that was not, and it had to arrive again. */
+function hadLostItsRun({ first }: Pair, calls: readonly Call[]): boolean {
+  const { process, key, calledAt, grantedAt = Infinity } = first as Call;
+  return calls.some((call) => {
+    const { lostAt = Infinity } = call;
+    return call.process === process && call.key === key && calledAt <= lostAt && lostAt <= grantedAt;
+  });
 }
 
 /** Granted in the order of their arrivals, and told in another: the first was in a run that went on without the lock. */

@@ -27,7 +27,7 @@ const PASSED_ON_MS = 20;
 const NO_TICKETS: Map<number, Ticket> = new Map();
 const NONE_UNMARKED: Set<Ticket> = new Set();
 const NO_DELETIONS: Set<Promise<void>> = new Set();
-const NO_IDS: Set<string> = new Set();
+const NONE_DELETED: Set<string> = new Set();
 
 /** What is kept of a queue in which nothing happens any more. */
 export interface QueueMemory {
@@ -98,9 +98,7 @@ export class ResourceQueue implements HoldOwner {
   #passedOnAt: number;
   #deletions: Set<Promise<void>> = NO_DELETIONS;
   /** `_id`s of tickets that nobody waits for, until their deletion is acknowledged. */
-  #beingDeleted: Set<string> = NO_IDS;
-  /** Those of them that were granted once more meanwhile, and passed on. */
-  #passedOn: Set<string> = NO_IDS;
+  #beingDeleted: Set<string> = NONE_DELETED;
   /** Whether somebody left since the audit that comes was prepared; whether one comes at all. */
   #auditAsked = false;
   #auditComes = false;
@@ -222,17 +220,9 @@ export class ResourceQueue implements HoldOwner {
     this.#run = run;
     if (served.length > 0) this.#delete(session, served);
     for (const ticket of [...this.#tickets.values()]) if (!ticket.open) this.#close(ticket);
-    if (slots.length === 0) this.#notePassingOn(run);
+    // Two processes that cannot delete their tickets would pass the lock to and fro.
+    run.deletesFirst = slots.length === 0;
     return run;
-  }
-
-  /** Two processes that cannot delete their tickets would pass the lock to and fro: the second time it waits. */
-  #notePassingOn(run: HeldRun): void {
-    const ids = run.grant.tickets
-      .map(({ n }) => ticketId(run.session.id, n))
-      .filter((id) => this.#beingDeleted.has(id));
-    run.deletesFirst = ids.some((id) => this.#passedOn.has(id));
-    for (const id of ids) this.#passedOn.add(id);
   }
 
   // --- serving ----------------------------------------------------------------------------------------------------
@@ -595,7 +585,6 @@ export class ResourceQueue implements HoldOwner {
     if (this.#deletions.size === 0) {
       this.#deletions = new Set();
       this.#beingDeleted = new Set();
-      this.#passedOn = new Set();
     }
     for (const id of ids) this.#beingDeleted.add(id);
     const deletion = done.finally(() => {
@@ -603,8 +592,7 @@ export class ResourceQueue implements HoldOwner {
       for (const id of ids) this.#beingDeleted.delete(id);
       if (this.#deletions.size > 0) return;
       this.#deletions = NO_DELETIONS;
-      this.#beingDeleted = NO_IDS;
-      this.#passedOn = NO_IDS;
+      this.#beingDeleted = NONE_DELETED;
       this.#retireIfIdle();
     });
     this.#deletions.add(deletion);
@@ -626,7 +614,7 @@ export class ResourceQueue implements HoldOwner {
 
   // --- releasing --------------------------------------------------------------------------------------------------
 
-  /** HANDOFF or VACATE, until the grant stands no more. */
+  /** HANDOFF or VACATE, until the grant stands no more; what is only passed on has its ticket deleted before. */
   async #release(run: HeldRun): Promise<void> {
     while (this.#run === run) {
       if (run.deletesFirst) await Promise.all(this.#deletions);

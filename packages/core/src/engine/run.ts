@@ -37,7 +37,7 @@ export class HeldRun {
   readonly order: number;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
-  /** Whether its release waits until its tickets are deleted. */
+  /** Whether its release waits until its tickets are deleted: it serves nobody. */
   deletesFirst = false;
   /** Asked for as soon as the run starts; null when it must be read (again). */
   successors: Promise<Successors> | Successors | null = null;

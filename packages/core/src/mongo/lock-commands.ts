@@ -183,8 +183,7 @@ function grantFields({ before, after, callers }: { before: unknown; after: unkno
 
 function setGrant(grant: string, fence: number): Command {
   return {
-    $set: { grant, fence: long(fence), firstArrival: null },
-    $unset: { vacantAt: '' },
+    $set: { grant, fence: long(fence), firstArrival: null, vacantAt: null },
     $currentDate: { grantedAt: true },
   };
 }
