@@ -221,7 +221,6 @@ export const CAUGHT = [
     defines: '-DN=2 -DROUNDS=2 -DCOPIES=1',
   },
   { name: 'NO_VACATE_COUNT', rule: 'VACATE: `arrivals` is still k', defines: LEAVE },
-  { name: 'NO_VACATE_NEXT', rule: 'VACATE: grants the first arrival only if it is number k+1', defines: COPIES },
   { name: 'NO_VACATE_AGAIN', rule: 'VACATE: refused, the queue is read again', defines: LEAVE },
   { name: 'NO_LEAVE_NOTE', rule: 'LEAVE: the note of the first arrival names nobody', defines: CLOSE },
   { name: 'NO_LEAVE_DELETES', rule: 'LEAVE: deletes the ticket', defines: `${LEAVE} -DFINE -DHOLDS_ON` },
@@ -336,6 +335,12 @@ export const ECONOMY = [
     rule: 'VACATE: grants the first arrival',
     defines: COPIES,
     why: 'a read and a HANDOFF more',
+  },
+  {
+    name: 'NO_VACATE_NEXT',
+    rule: 'VACATE: grants the first arrival only if it is number k+1',
+    defines: COPIES,
+    why: 'one that is noted and was not in the queue has left: it is granted, and passed on',
   },
   {
     name: 'NO_VACATE_OWN',
