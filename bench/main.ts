@@ -21,7 +21,7 @@ const LINGER_MS = 2_000;
 
 const USAGE = `
   [name…]             these questions; all where none is named
-  --only <words>      only their cases with these words in the name
+  --only <words>      only their cases with these words in the name; a bar between alternatives
   --list              the questions
   --rounds <n>        how many count, default ${FULL.roundsCount}; one more before them is dropped
   --members 1|3       on a replica set of so many members; both, one after the other, where it is left out

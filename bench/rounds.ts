@@ -25,7 +25,9 @@ export interface QuestionResult {
 
 export async function ask(question: Question, stage: Stage): Promise<QuestionResult> {
   const { roundsCount, warmUp } = stage.scale;
-  const cases = (await question.cases(stage)).filter(({ name }) => name.includes(stage.scale.only));
+  const cases = (await question.cases(stage)).filter(({ name }) =>
+    stage.scale.only.split('|').some((words) => name.includes(words)),
+  );
   const rounds = new Map<string, Figures[]>(cases.map(({ name }) => [name, []]));
   const failures: Record<string, string> = cases.length === 0 ? { [question.name]: 'it has no cases' } : {};
   for (let round = warmUp ? 0 : 1; round <= roundsCount; round += 1) {

@@ -11,7 +11,7 @@ export interface Scale {
   readonly settleMS: number;
   /** For a look whether it works at all: one case of each kind, small counts. */
   readonly tiny: boolean;
-  /** Only cases with this in their name; empty for all. */
+  /** Only cases with this in their name, alternatives divided by a bar; empty for all. */
   readonly only: string;
 }
 

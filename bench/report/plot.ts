@@ -33,10 +33,11 @@ export function plotOf({ title, plotted, cases, membersCount }: QuestionResult):
       `<rect x="${12 + index * 190}" y="34" width="11" height="11" fill="${colour(index)}"/>` +
       text({ at: [28 + index * 190, 44], anchor: 'start', content: name }),
   );
-  const head = text({ at: [12, 20], anchor: 'start', content: `${title} (${members(membersCount)})` });
+  const about = `${title} (${members(membersCount)})`;
+  const head = text({ at: [12, 20], anchor: 'start', content: about });
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${LEFT + WIDTH + 90}" height="${height}" font-family="sans-serif" font-size="12" fill="#777">\n` +
-    `${[head, ...legend, ...rows].join('\n')}\n</svg>\n`
+    `<title>${escaped(about)}</title>\n${[head, ...legend, ...rows].join('\n')}\n</svg>\n`
   );
 }
 
@@ -72,6 +73,9 @@ function colour(index: number): string {
 }
 
 function text({ at: [x, y], anchor, content }: { at: [number, number]; anchor: string; content: string }): string {
-  const escaped = content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escaped}</text>`;
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escaped(content)}</text>`;
+}
+
+function escaped(content: string): string {
+  return content.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 }
