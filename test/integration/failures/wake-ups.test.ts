@@ -133,7 +133,8 @@ describe('S12: 1,000 waiters in one process', () => {
       await Promise.all(holds.map((lock) => lock.unlock()));
       await Promise.all(waiters);
       expect(wire.wire.openedCount).toBe(1);
-      expect(usedCount).toBe(1);
+      // The tickets of those served last may still be on their way out.
+      await eventually(() => usedCount === 1);
       for (const order of orders) expect(order).toEqual(order.toSorted((a, b) => a - b));
     },
   );
