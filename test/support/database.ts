@@ -23,6 +23,19 @@ import { WatchedPorts } from './watched-ports.js';
 /** Short enough to wait for, long enough for a busy machine. */
 export const SETTINGS = { leaseDurationMS: 3_000, clockSkewMS: 500, idleMS: 500 } satisfies LockSettings;
 
+/** The fields of a stored lock that is held, in the order of their names. */
+export const GRANTED_FIELDS: readonly string[] = [
+  '_id',
+  'arrivals',
+  'born',
+  'fence',
+  'firstArrival',
+  'grant',
+  'grantedAt',
+  'v',
+  'vacantAt',
+];
+
 export const EVENTS: readonly LockEventName[] = [
   'waiting',
   'granted',

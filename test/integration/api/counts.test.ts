@@ -41,6 +41,17 @@ async function handedOver(): Promise<{ holder: TestClient; waiter: TestClient; l
   return { holder, waiter, lock, waiting };
 }
 
+/** A hold that came from the queue, and a caller of another client that came behind it, all reads done. */
+async function heldBefore(): Promise<{ holder: TestClient; waiter: TestClient; mine: Lock; behind: Promise<Lock> }> {
+  const { holder, waiter, lock, waiting } = await handedOver();
+  await lock.unlock();
+  const mine = await waiting;
+  const behind = holder.locks.lock(pair);
+  await database.untilWaiting(pair, 1);
+  await untilAnswered(holder, waiter);
+  return { holder, waiter, mine, behind };
+}
+
 describe('without contention', () => {
   it('lock is one command, and unlock is one command, after connect', async () => {
     const { locks, commands } = await database.connected(QUIET);
@@ -107,17 +118,12 @@ describe('a handoff', () => {
   });
 
   it('is one command of the releaser also where the lock came to it from the queue', async () => {
-    const { holder, waiter, lock, waiting } = await handedOver();
-    await lock.unlock();
-    const mine = await waiting;
-    const next = holder.locks.lock(pair);
-    await database.untilWaiting(pair, 1);
-    await untilAnswered(holder, waiter);
+    const { waiter, mine, behind } = await heldBefore();
     // It looked at the queue behind it when its hold began; nobody was there then, so the release finds out.
     waiter.commands.clear();
     expect(await mine.unlock()).toBe(true);
     expect(waiter.commands.names).toEqual(['findAndModify']);
-    await (await next).unlock();
+    await (await behind).unlock();
   });
 
   it('to whom had waited already when the hold began is one update', async () => {
@@ -219,12 +225,7 @@ describe('a handoff', () => {
   });
 
   it('is followed by one update where the releaser comes again at once: it knows that the lock is held', async () => {
-    const { holder, waiter, lock, waiting } = await handedOver();
-    await lock.unlock();
-    const mine = await waiting;
-    const behind = holder.locks.lock(pair);
-    await database.untilWaiting(pair, 1);
-    await untilAnswered(holder, waiter);
+    const { waiter, mine, behind } = await heldBefore();
     waiter.commands.clear();
     await mine.unlock();
     const again = waiter.locks.lock(pair);
@@ -237,13 +238,7 @@ describe('a handoff', () => {
   });
 
   it('is followed by an attempt where the releaser only tries', async () => {
-    const { waiter, lock, waiting } = await handedOver();
-    await lock.unlock();
-    const third = await database.connected(QUIET);
-    const mine = await waiting;
-    const behind = third.locks.lock(pair);
-    await database.untilWaiting(pair, 1);
-    await untilAnswered(third, waiter);
+    const { waiter, mine, behind } = await heldBefore();
     waiter.commands.clear();
     await mine.unlock();
     expect(await waiter.locks.tryLock(pair)).toBeNull();

@@ -220,8 +220,6 @@ export class ResourceQueue implements HoldOwner {
     this.#run = run;
     if (served.length > 0) this.#delete(session, served);
     for (const ticket of [...this.#tickets.values()]) if (!ticket.open) this.#close(ticket);
-    // Two processes that cannot delete their tickets would pass the lock to and fro.
-    run.deletesFirst = slots.length === 0;
     return run;
   }
 
@@ -662,18 +660,10 @@ export class ResourceQueue implements HoldOwner {
 
   /** What follows the run: as prefetched, or read now where that is missing, failed or older than a lease. */
   async #successorsOf(run: HeldRun): Promise<Successors> {
-    const known = await this.#knownSuccessors(run);
+    const known = await Promise.resolve(run.successors).catch(() => null);
     if (known && this.#host.clock.nowMS() - known.readAt < this.#host.leaseDurationMS) return known;
     if (this.#run !== run) throw new SessionGone();
     return this.#prefetch(run);
-  }
-
-  async #knownSuccessors(run: HeldRun): Promise<Successors | null> {
-    try {
-      return await run.successors;
-    } catch {
-      return null;
-    }
   }
 
   #prefetch(run: HeldRun): Promise<Successors> {

@@ -37,8 +37,11 @@ export class HeldRun {
   readonly order: number;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
-  /** Whether its release waits until its tickets are deleted: it serves nobody. */
-  deletesFirst = false;
+  /**
+   * Whether its release waits until its tickets are deleted: it serves nobody. Two processes that cannot delete their
+   * tickets would pass the lock to and fro.
+   */
+  readonly deletesFirst: boolean;
   /** Asked for as soon as the run starts; null when it must be read (again). */
   successors: Promise<Successors> | Successors | null = null;
   /** Those that were served are let go of: a run may last. */
@@ -54,6 +57,7 @@ export class HeldRun {
     this.fence = fence;
     this.order = order;
     this.#slots = slots;
+    this.deletesFirst = slots.length === 0;
   }
 
   /** Resolves when it has ended: whether it was released, true also when the release found the grant gone. Asked for once. */
