@@ -111,6 +111,13 @@ module.exports = {
       to: {},
     },
     {
+      name: 'command-line-outside',
+      comment: 'The command line is a user like any other: the core by its name, never by its sources.',
+      severity: 'error',
+      from: { path: '^packages/cli/src' },
+      to: { path: SRC },
+    },
+    {
       name: 'no-cycle',
       comment: 'A cycle, of types too, is one module in several files.',
       severity: 'error',

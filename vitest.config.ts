@@ -52,6 +52,7 @@ export default defineConfig({
       project('integration', 1, 2),
       project('faults', 2, 1),
       project('fairness', 2, 1),
+      project('cli', 2, 1),
     ],
   },
 });

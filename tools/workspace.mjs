@@ -47,7 +47,7 @@ async function install() {
 
 async function compile() {
   return demanded(
-    await run('tsc', ['-b', 'packages/core', 'packages/examples'], { limitMS: COMPILE_LIMIT_MS }),
+    await run('tsc', ['-b', 'packages/core', 'packages/cli', 'packages/examples'], { limitMS: COMPILE_LIMIT_MS }),
     'The build failed',
   );
 }

@@ -1,0 +1,98 @@
+/**
+ * The connection that every command makes: its options, what they default to, the MongoClient and the LockClient over it, and their end. It sends
+ * nothing until a command does. `ui` and `watch` take the same, with the MongoClient for a change stream of their own.
+ */
+import type { Command } from 'commander';
+import { LockClient, type LockSettings } from 'mongo-distributed-locks';
+import { type Db, MongoClient } from 'mongodb';
+import { parseDuration } from './duration.js';
+import { usage } from './exit-codes.js';
+import { notice, type Terminal } from './terminal.js';
+
+/** The options as commander gives them, before they are checked. */
+export interface ConnectionFlags {
+  readonly uri?: string;
+  readonly db?: string;
+  readonly collection?: string;
+  readonly lease?: string;
+  readonly clockSkew?: string;
+  readonly label?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** What a command works with. */
+export interface Connection {
+  readonly mongo: MongoClient;
+  readonly db: Db;
+  /** The collection of locks and tickets; that of sessions is `<collectionName>.sessions`. */
+  readonly collectionName: string;
+  readonly locks: LockClient;
+  /** Ends the lock client, releasing what it holds and leaving the queue, then the connection. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** The collection that the library uses unless it is told otherwise. */
+const COLLECTION = 'dlocks';
+
+/** Gives a command the options of the connection. */
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option('--uri <uri>', 'connection string; default: $DLOCKS_URI, else $MONGODB_URI')
+    .option('--db <name>', 'database; default: the one of the connection string')
+    .option('--collection <name>', `collection of the locks; default: ${COLLECTION}`)
+    .option('--lease <duration>', 'how long a process that fell silent keeps its locks; default: 30s')
+    .option('--clock-skew <duration>', 'how far server clocks may differ, the same for all clients; default: 10s')
+    .option('--json', 'JSON for programs, one document a line');
+}
+
+/** Opens what the options say. Throws a usage failure where nothing says which database; what the library refuses it says itself. */
+export function openConnection(flags: ConnectionFlags, terminal: Terminal): Connection {
+  const mongo = mongoClient(flags);
+  const collectionName = flags.collection ?? COLLECTION;
+  const locks = new LockClient({
+    client: mongo,
+    ...(flags.db !== undefined && { dbName: flags.db }),
+    ...settings(flags),
+    collectionName,
+    logger: loggerOf(flags, terminal),
+  });
+  const close = async (): Promise<void> => {
+    await locks.close();
+    await mongo.close().catch(() => {});
+  };
+  return { mongo, db: mongo.db(flags.db), collectionName, locks, close };
+}
+
+function mongoClient({ uri }: ConnectionFlags): MongoClient {
+  const { DLOCKS_URI, MONGODB_URI } = process.env;
+  const chosen = uri ?? (DLOCKS_URI || MONGODB_URI);
+  if (!chosen) throw usage('which database? Give --uri, or set DLOCKS_URI or MONGODB_URI (better for passwords).');
+  try {
+    return new MongoClient(chosen, { appName: 'dlocks' });
+  } catch (error) {
+    // The driver's message may quote the string.
+    throw usage(`the connection string is not valid: ${(error as Error).message.replaceAll(chosen, '***')}`);
+  }
+}
+
+function settings({ lease, clockSkew, label }: ConnectionFlags): LockSettings {
+  return {
+    ...(lease !== undefined && { leaseDurationMS: parseDuration('--lease', lease) }),
+    ...(clockSkew !== undefined && { clockSkewMS: parseDuration('--clock-skew', clockSkew) }),
+    ...(label !== undefined && { label }),
+  };
+}
+
+function loggerOf({ json, quiet }: ConnectionFlags, terminal: Terminal): NonNullable<LockSettings['logger']> {
+  const say = (level: string, parts: readonly unknown[]): void => {
+    if (quiet) return;
+    const message = parts.map((part) => (part instanceof Error ? part.message : textOf(part))).join(' ');
+    notice(terminal, message, { json, event: 'log', level });
+  };
+  return { error: (...parts) => say('error', parts), warn: (...parts) => say('warn', parts) };
+}
+
+function textOf(part: unknown): string {
+  return typeof part === 'string' ? part : JSON.stringify(part);
+}
