@@ -64,7 +64,11 @@ export interface LockHolder {
   readonly label?: string;
 }
 
-/** `LOCK_TIMEOUT`: the lock was not granted within `timeoutMS`. Nothing of the call is left in the queue. */
+/**
+ * `LOCK_TIMEOUT`: the lock was not granted within `timeoutMS`. Nothing of the call is left in the queue.
+ *
+ * What to do: call again when it suits, or let the caller know; `holder` says who had the lock.
+ */
 export class LockTimeoutError extends LockError {
   readonly code = 'LOCK_TIMEOUT';
   readonly retryable = true;
@@ -83,6 +87,9 @@ export class LockTimeoutError extends LockError {
 /**
  * `LOCK_LOST`: the hold can no longer be relied on. The reason of `lock.signal`, and what `exec` rejects with when the
  * lock was lost before `fn` settled and `fn` succeeded; `result` is then what `fn` returned.
+ *
+ * What to do: stop, and do the whole work again under a new lock. What was written after the loss may stand beside the
+ * work of the next holder, unless it was fenced.
  */
 export class LockLostError extends LockError {
   readonly code = 'LOCK_LOST';
@@ -102,19 +109,32 @@ export class LockLostError extends LockError {
   }
 }
 
-/** `LOCK_CLOSED`: the client was closed, before or during the call. */
+/**
+ * `LOCK_CLOSED`: the client was closed, before or during the call.
+ *
+ * What to do: nothing while the process shuts down; else make a new client.
+ */
 export class LockClosedError extends LockError {
   readonly code = 'LOCK_CLOSED';
   readonly retryable = false;
 }
 
-/** `LOCK_NOT_CONFIGURED`: `DLocks` was used before `DLocks.configure`. */
+/**
+ * `LOCK_NOT_CONFIGURED`: `DLocks` was used before `DLocks.configure`.
+ *
+ * What to do: call `DLocks.configure` once, where the process starts.
+ */
 export class LockNotConfiguredError extends LockError {
   readonly code = 'LOCK_NOT_CONFIGURED';
   readonly retryable = false;
 }
 
-/** `LOCK_INVALID_OPTION`: an option, or the connection given, cannot work. `problems` has every one of them. */
+/**
+ * `LOCK_INVALID_OPTION`: an option, or the connection given, cannot work. `problems` has every one of them.
+ *
+ * What to do: correct what `problems` names; where the server refuses a collection, the message says what that has
+ * become.
+ */
 export class LockInvalidOptionError extends LockError {
   readonly code = 'LOCK_INVALID_OPTION';
   readonly retryable = false;
@@ -127,7 +147,11 @@ export class LockInvalidOptionError extends LockError {
   }
 }
 
-/** `LOCK_INVALID_ARGUMENT`: an argument of a call cannot work; nothing was sent. */
+/**
+ * `LOCK_INVALID_ARGUMENT`: an argument of a call cannot work; nothing was sent.
+ *
+ * What to do: correct the call.
+ */
 export class LockInvalidArgumentError extends LockError {
   readonly code = 'LOCK_INVALID_ARGUMENT';
   readonly retryable = false;
@@ -140,19 +164,31 @@ export class LockInvalidArgumentError extends LockError {
   }
 }
 
-/** `LOCK_UNSUPPORTED_TOPOLOGY`: the server is no replica set of MongoDB 6.0 or later; the message says what to do. */
+/**
+ * `LOCK_UNSUPPORTED_TOPOLOGY`: the server is no replica set of MongoDB 6.0 or later; the message says what to do.
+ *
+ * What to do: connect to a replica set; the message has the commands that make one of a standalone server.
+ */
 export class LockUnsupportedTopologyError extends LockError {
   readonly code = 'LOCK_UNSUPPORTED_TOPOLOGY';
   readonly retryable = false;
 }
 
-/** `LOCK_MISSING_PRIVILEGES`: the database user may not do what is needed; the message names the actions. */
+/**
+ * `LOCK_MISSING_PRIVILEGES`: the database user may not do what is needed; the message names the actions.
+ *
+ * What to do: give the user the role that the message has, or have an administrator run its commands once.
+ */
 export class LockMissingPrivilegesError extends LockError {
   readonly code = 'LOCK_MISSING_PRIVILEGES';
   readonly retryable = false;
 }
 
-/** `LOCK_NEWER_VERSION`: a stored document was written by a newer version of this library; upgrade this process. */
+/**
+ * `LOCK_NEWER_VERSION`: a stored document was written by a newer version of this library; upgrade this process.
+ *
+ * What to do: upgrade this process; where another tool wrote the document, correct that.
+ */
 export class LockNewerVersionError extends LockError {
   readonly code = 'LOCK_NEWER_VERSION';
   readonly retryable = false;
@@ -161,13 +197,19 @@ export class LockNewerVersionError extends LockError {
 /**
  * `LOCK_OUTCOME_UNKNOWN`: it could not be found out whether a write took effect before the session was lost. The caller
  * holds nothing; what may have been granted ends with the session.
+ *
+ * What to do: call again.
  */
 export class LockOutcomeUnknownError extends LockError {
   readonly code = 'LOCK_OUTCOME_UNKNOWN';
   readonly retryable = true;
 }
 
-/** `LOCK_LIMIT`: a named limit of the client is reached, such as `waitersMaxCount`. */
+/**
+ * `LOCK_LIMIT`: a named limit of the client is reached, such as `waitersMaxCount`.
+ *
+ * What to do: call again when fewer wait, or raise the limit.
+ */
 export class LockLimitError extends LockError {
   readonly code = 'LOCK_LIMIT';
   readonly retryable = true;
@@ -176,6 +218,8 @@ export class LockLimitError extends LockError {
 /**
  * `LOCK_UNAVAILABLE`: the first connection or the first attempt found no primary within the driver's
  * `serverSelectionTimeoutMS`. `cause` is the driver's error. Nothing of the call is left behind.
+ *
+ * What to do: call again when the server can be reached.
  */
 export class LockUnavailableError extends LockError {
   readonly code = 'LOCK_UNAVAILABLE';
