@@ -1,0 +1,33 @@
+/**
+ * Sending the observer's reads: from the primary, with BSON options of its own whatever the connection string says, and
+ * never for longer than a limit. Its stream and its first read call it.
+ */
+import type { ClientSession, Db } from 'mongodb';
+
+/** A reply of the server. */
+export type Reply = Readonly<Record<string, unknown>>;
+
+export interface SendOptions {
+  readonly session?: ClientSession;
+  readonly limitMS: number;
+}
+
+const OPTIONS = {
+  raw: false,
+  useBigInt64: false,
+  promoteLongs: true,
+  promoteValues: true,
+  promoteBuffers: false,
+  readPreference: 'primary',
+} as const;
+
+/** Rejects with what the driver throws; after `limitMS` with an error that says so, and the answer is not heard. */
+export async function send(db: Db, command: Reply, { session, limitMS }: SendOptions): Promise<Reply> {
+  const limit = AbortSignal.timeout(limitMS);
+  try {
+    return await db.command({ ...command }, { ...OPTIONS, signal: limit, ...(session && { session }) });
+  } catch (error) {
+    if (limit.aborted) throw new Error(`The server did not answer within ${limitMS / 1_000} s.`, { cause: error });
+    throw error;
+  }
+}
