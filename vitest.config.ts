@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 const core = fileURLToPath(new URL('./packages/core/src/', import.meta.url));
+const nestjs = fileURLToPath(new URL('./packages/nestjs/src/index.ts', import.meta.url));
 
 /** With a server from outside, tests that must start (and kill, and restrict) their own are not collected. */
 const ownServerTests = process.env.MONGODB_URI ? ['**/*.own-server.test.ts'] : [];
@@ -18,6 +19,7 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
     resolve: {
       alias: [
         { find: /^mongo-distributed-locks$/, replacement: `${core}index.ts` },
+        { find: /^mongo-distributed-locks-nestjs$/, replacement: nestjs },
         { find: /^#core\//, replacement: core },
       ],
     },
@@ -53,6 +55,7 @@ export default defineConfig({
       project('faults', 2, 1),
       project('fairness', 2, 1),
       project('cli', 2, 1),
+      project('compat', 2, 1),
     ],
   },
 });

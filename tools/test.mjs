@@ -106,7 +106,7 @@ async function everything(tally, folder) {
   const choice = chosen.value;
   const env = choice.uri === undefined ? { MONGOMS_SYSTEM_BINARY: choice.binary } : {};
   await Promise.all([checks(tally), tests(tally, 'package', ['package', 'tidy'], { shows: 'at-end', env, folder })]);
-  await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness', 'cli'], {
+  await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness', 'cli', 'compat'], {
     shows: 'at-once',
     env,
     folder,

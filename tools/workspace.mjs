@@ -8,6 +8,7 @@ import { ROOT, run } from './command.mjs';
 
 const INSTALL_LIMIT_MS = 180_000;
 const COMPILE_LIMIT_MS = 120_000;
+const PACKAGES = ['packages/core', 'packages/cli', 'packages/nestjs', 'packages/examples'];
 
 /**
  * Installs and compiles. Rejects with what the failing program printed.
@@ -46,10 +47,7 @@ async function install() {
 }
 
 async function compile() {
-  return demanded(
-    await run('tsc', ['-b', 'packages/core', 'packages/cli', 'packages/examples'], { limitMS: COMPILE_LIMIT_MS }),
-    'The build failed',
-  );
+  return demanded(await run('tsc', ['-b', ...PACKAGES], { limitMS: COMPILE_LIMIT_MS }), 'The build failed');
 }
 
 /**

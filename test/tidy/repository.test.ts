@@ -105,7 +105,7 @@ describe('what must agree', () => {
 
   test('tools have exact versions, the same in every package', async () => {
     const seen = new Map<string, Set<string>>();
-    for (const folder of ['.', 'packages/core', 'packages/cli', 'packages/examples']) {
+    for (const folder of ['.', 'packages/core', 'packages/cli', 'packages/nestjs', 'packages/examples']) {
       const { dependencies, devDependencies } = await manifest(folder);
       const published = folder === 'packages/core' ? {} : dependencies;
       for (const [name, version] of Object.entries({ ...published, ...devDependencies })) {
@@ -128,7 +128,9 @@ describe('what must agree', () => {
 
   test('every package asks for the same Node', async () => {
     const engines = await Promise.all(
-      ['.', 'packages/core', 'packages/cli', 'packages/examples'].map(async (each) => (await manifest(each)).engines),
+      ['.', 'packages/core', 'packages/cli', 'packages/nestjs', 'packages/examples'].map(
+        async (each) => (await manifest(each)).engines,
+      ),
     );
     expect(new Set(engines.map((each) => each?.node))).toEqual(new Set(['^20.19.0 || >=22.12.0']));
   });
