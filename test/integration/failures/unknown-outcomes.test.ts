@@ -277,6 +277,8 @@ describe('Q1: two arrivals that interleave', () => {
     const holder = await locked();
     const a = await wired(SLOW);
     const b = await wired(SLOW);
+    // A patrol that looks while the lock is free would give it to the first ticket, marked or not.
+    const rescues = [a, b].map(({ wire }) => wire.holdRequest({ method: 'rescue', times: ALL }));
     const halves = arriveInHalves(a.wire);
     const first = a.client.locks.lock(PAIR);
     await halves.written;
@@ -296,6 +298,7 @@ describe('Q1: two arrivals that interleave', () => {
     const unlocked = lock.unlock();
     halves.mark();
     expect(await unlocked).toBe(true);
+    for (const rescue of rescues) rescue.letGo();
     await untilFree();
     expect([...a.client.seen('granted'), ...b.client.seen('granted')]).toHaveLength(2);
     await expectLastToken(lock.fencingToken);
