@@ -68,12 +68,13 @@ describe('the tarball', () => {
   });
 
   test('says the same of itself as the workspace, and brings two packages', async () => {
-    const { scripts, dependencies, peerDependencies, engines, license } = JSON.parse(
+    const { scripts, dependencies, peerDependencies, peerDependenciesMeta, engines, license } = JSON.parse(
       await readFile(join(installed(), 'package.json'), 'utf8'),
     );
     expect(scripts).toBeUndefined();
     expect(Object.keys(dependencies).sort()).toEqual(['eventemitter3', 'nanoid']);
-    expect(peerDependencies).toEqual({ mongodb: '^6.20.0 || ^7.0.0' });
+    expect(peerDependencies).toEqual({ '@opentelemetry/api': '^1.9.0', mongodb: '^6.20.0 || ^7.0.0' });
+    expect(peerDependenciesMeta).toEqual({ '@opentelemetry/api': { optional: true } });
     expect(engines).toEqual({ node: '^20.19.0 || >=22.12.0' });
     expect(license).toBe('MIT');
   });

@@ -120,9 +120,12 @@ describe('what must agree', () => {
   });
 
   test('the core depends on eventemitter3 and nanoid, and on the driver as a peer', async () => {
-    const { dependencies, peerDependencies, optionalDependencies } = await manifest('packages/core');
+    const { dependencies, peerDependencies, peerDependenciesMeta, optionalDependencies } =
+      await manifest('packages/core');
     expect(Object.keys(dependencies ?? {}).sort()).toEqual(['eventemitter3', 'nanoid']);
-    expect(peerDependencies).toEqual({ mongodb: '^6.20.0 || ^7.0.0' });
+    expect(peerDependencies).toEqual({ '@opentelemetry/api': '^1.9.0', mongodb: '^6.20.0 || ^7.0.0' });
+    // For one subpath, whose users have it.
+    expect(peerDependenciesMeta).toEqual({ '@opentelemetry/api': { optional: true } });
     expect(optionalDependencies).toBeUndefined();
   });
 
