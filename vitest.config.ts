@@ -11,6 +11,9 @@ const nestjs = fileURLToPath(new URL('./packages/nestjs/src/index.ts', import.me
 /** With a server from outside, tests that must start (and kill, and restrict) their own are not collected. */
 const ownServerTests = process.env.MONGODB_URI ? ['**/*.own-server.test.ts'] : [];
 
+/** What takes long is for `npm run verify`, which sets this. */
+const longTests = process.env.LONG_TESTS ? [] : ['**/*.long.test.ts'];
+
 /**
  * Projects of one group run side by side, groups one after the other: whatever watches the clock has the cores for itself.
  */
@@ -19,6 +22,7 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
     resolve: {
       alias: [
         { find: /^mongo-distributed-locks$/, replacement: `${core}index.ts` },
+        { find: /^mongo-distributed-locks\/stored-format$/, replacement: `${core}stored-format.ts` },
         { find: /^mongo-distributed-locks-nestjs$/, replacement: nestjs },
         { find: /^#core\//, replacement: core },
       ],
@@ -26,7 +30,7 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      exclude: ['**/node_modules/**', '**/fixtures/**', ...ownServerTests],
+      exclude: ['**/node_modules/**', '**/fixtures/**', ...ownServerTests, ...longTests],
       environment: 'node',
       // So that a child started as `node --import tsx file.ts` finds the same modules under the same names.
       env: { TSX_TSCONFIG_PATH: fileURLToPath(new URL('./test/tsconfig.json', import.meta.url)) },

@@ -62,6 +62,15 @@ async function faults(tally) {
   await step(tally, 'fault suite, its checkers', [...suite, '--self-check'], { minutes: 15, shows: 'at-once' });
 }
 
+/**
+ * What `npm test` leaves out: `*.long.test.ts`.
+ * @param {import('./tally.mjs').Tally} tally
+ * @param {Record<string, string | undefined>} server
+ */
+async function long(tally, server) {
+  await step(tally, 'long tests', tests('.long.test.ts'), { minutes: 10, env: { ...server, LONG_TESTS: '1' } });
+}
+
 /** @param {import('./tally.mjs').Tally} tally */
 async function audit(tally) {
   const { code, output, tookMS } = await run(process.execPath, ['tools/audit.mjs'], { limitMS: 5 * MINUTE_MS });
@@ -83,6 +92,7 @@ async function everything(tally) {
   // The model takes one core for a quarter of an hour, at the lowest priority; the fault suite mostly waits.
   await Promise.all([model(tally), faults(tally)]);
   await Promise.all([simulation(tally, server), againstServer(tally, server)]);
+  await long(tally, server);
   await audit(tally);
   return true;
 }
