@@ -3,13 +3,14 @@
  * the questions, prints their tables and the targets, and writes what it was told to write. It ends with 1 where a case failed, and where
  * `--targets` finds one missed. `tools/bench.mjs` starts it.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startReplicaSet } from '../tools/replica-set.mjs';
 import { QUESTIONS } from './catalogue.js';
 import { loadNow, type Machine, machineOf, QUIET_LOAD } from './report/machine.js';
 import { markdownOf, members, tablesOf, targetsTable } from './report/markdown.js';
+import { merged } from './report/merged.js';
 import { plotOf } from './report/plot.js';
 import type { Report } from './report/report.js';
 import { ask, type QuestionResult } from './rounds.js';
@@ -29,6 +30,7 @@ const USAGE = `
   --tiny              a look whether it works: one short round, small counts
   --json <file>       everything, as JSON
   --markdown <file>   everything, as Markdown; its plots are put beside it
+  --merge <file>      measures nothing: puts together the JSON of earlier runs; once for each, the later counts
   --targets           the targets at the end, and exit code 1 where one is missed`;
 
 const { values: options, positionals } = parseArgs({
@@ -43,6 +45,7 @@ const { values: options, positionals } = parseArgs({
     members: { type: 'string' },
     window: { type: 'string' },
     json: { type: 'string' },
+    merge: { type: 'string', multiple: true, default: [] },
     markdown: { type: 'string' },
   },
 });
@@ -132,7 +135,24 @@ async function writeWhole(file: string, content: string): Promise<void> {
   await writeFile(file, content);
 }
 
+/** The files of earlier runs, as one report. */
+async function mergedFiles(files: readonly string[]): Promise<Report> {
+  const read = async (file: string): Promise<Report> => JSON.parse(await readFile(file, 'utf8')) as Report;
+  const [first, ...others] = await Promise.all(files.map(read));
+  if (first === undefined) throw new Error('--merge wants a file');
+  return merged([first, ...others]);
+}
+
 async function bench(): Promise<number> {
+  const report = options.merge.length > 0 ? await mergedFiles(options.merge) : await measuredReport();
+  await write(report);
+  if (options.targets) console.log(`\n${targetsTable(report.targets)}`);
+  const failed = report.results.some(({ failures }) => Object.keys(failures).length > 0);
+  const missed = report.targets.some(({ verdict }) => verdict === 'missed');
+  return failed || (options.targets && missed) ? 1 : 0;
+}
+
+async function measuredReport(): Promise<Report> {
   const measured: Measured[] = [];
   // A server from outside has the members it has; it is asked once.
   for (const membersCount of process.env.MONGODB_URI && options.members === undefined ? [1] : setSizes()) {
@@ -142,14 +162,9 @@ async function bench(): Promise<number> {
   const [first] = measured;
   if (first === undefined) throw new Error('Nothing was measured');
   const results = measured.flatMap((each) => each.results);
-  const targets = judge(results);
   const leftOut = Object.fromEntries(measured.flatMap((each) => [...each.leftOut]));
   const machine = { ...first.machine, loadAfter: measured.at(-1)?.machine.loadAfter ?? Number.NaN };
-  await write({ machine, leftOut, results, targets });
-  if (options.targets) console.log(`\n${targetsTable(targets)}`);
-  const failed = results.some(({ failures }) => Object.keys(failures).length > 0);
-  const missed = targets.some(({ verdict }) => verdict === 'missed');
-  return failed || (options.targets && missed) ? 1 : 0;
+  return { machine, leftOut, results, targets: judge(results) };
 }
 
 for (const [signal, code] of [

@@ -8,6 +8,8 @@ import type { Stage } from './stage.js';
 
 export interface CaseResult {
   readonly name: string;
+  /** The window of the scale it was measured with; a question may take a multiple. */
+  readonly windowMS: number;
   readonly figures: Readonly<Record<string, Summary>>;
 }
 
@@ -24,7 +26,7 @@ export interface QuestionResult {
 }
 
 export async function ask(question: Question, stage: Stage): Promise<QuestionResult> {
-  const { roundsCount, warmUp } = stage.scale;
+  const { roundsCount, warmUp, windowMS } = stage.scale;
   const cases = (await question.cases(stage)).filter(({ name }) =>
     stage.scale.only.split('|').some((words) => name.includes(words)),
   );
@@ -45,7 +47,11 @@ export async function ask(question: Question, stage: Stage): Promise<QuestionRes
   }
   const whole = cases.filter(({ name }) => failures[name] === undefined);
   const { name, title, method, plotted = [] } = question;
-  const results = whole.map((each) => ({ name: each.name, figures: summarised(rounds.get(each.name) ?? []) }));
+  const results = whole.map((each) => ({
+    name: each.name,
+    windowMS,
+    figures: summarised(rounds.get(each.name) ?? []),
+  }));
   return { name, title, method, plotted, membersCount: stage.membersCount, roundsCount, cases: results, failures };
 }
 

@@ -34,11 +34,16 @@ function sectionOf(result: QuestionResult, plot: string | null): string[] {
   const failures = Object.entries(result.failures).map(([name, reason]) => `- failed: ${name}: ${reason}`);
   return [
     `## ${title} (${members(membersCount)})`,
-    `${method} Medians of ${roundsCount} rounds, with the lowest and the highest.`,
+    `${method} Medians of ${roundsCount} rounds, with the lowest and the highest; windows of ${windows(result)} ms.`,
     ...(plot === null ? [] : [`![${title}](${plot})`]),
     ...tablesOf(result),
     ...(failures.length > 0 ? [failures.join('\n')] : []),
   ];
+}
+
+/** They differ where results of several runs were put together. */
+function windows({ cases }: QuestionResult): string {
+  return [...new Set(cases.map(({ windowMS }) => windowMS))].sort((a, b) => a - b).join(', ');
 }
 
 export function members(count: number): string {

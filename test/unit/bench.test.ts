@@ -4,6 +4,8 @@ import { QUESTIONS } from '../../bench/catalogue.js';
 import type { Call, Contest } from '../../bench/contest.js';
 import { jain, median, percentile, summaryOf } from '../../bench/figures.js';
 import { OURS } from '../../bench/peers/ours.js';
+import { merged } from '../../bench/report/merged.js';
+import type { Report } from '../../bench/report/report.js';
 import type { QuestionResult } from '../../bench/rounds.js';
 import { FULL } from '../../bench/scale.js';
 import { inversionsIn } from '../../bench/server-order.js';
@@ -121,7 +123,13 @@ describe('the targets', () => {
     membersCount: 1,
     roundsCount: 1,
     failures: {},
-    cases: [{ name: 'idle, after it waited, held and released', figures: { commands: summaryOf([commands]) } }],
+    cases: [
+      {
+        name: 'idle, after it waited, held and released',
+        windowMS: 100,
+        figures: { commands: summaryOf([commands]) },
+      },
+    ],
   });
 
   it('are met, missed, or not measured', () => {
@@ -129,6 +137,21 @@ describe('the targets', () => {
     expect(verdicts(0).filter((verdict) => verdict !== 'not measured')).toEqual(['met']);
     expect(verdicts(1).filter((verdict) => verdict !== 'not measured')).toEqual(['missed']);
     expect(judge([])).toEqual([]);
+  });
+
+  it('are judged anew where reports are put together, by what was measured last', () => {
+    const machine = { loadBefore: 0, loadAfter: 0 } as Report['machine'];
+    const report = (...results: QuestionResult[]): Report => ({ machine, leftOut: {}, results, targets: [] });
+    const failed = { ...idle(0), cases: [], failures: { [String(idle(0).cases[0]?.name)]: 'once' } };
+    const verdictOf = (...reports: [Report, ...Report[]]): unknown[] => {
+      const { results, targets } = merged(reports);
+      const met = targets.filter(({ verdict }) => verdict !== 'not measured').map(({ verdict }) => verdict);
+      return [results.length, Object.keys(results[0]?.failures ?? {}).length, met];
+    };
+    expect(verdictOf(report(idle(1)), report(idle(0)))).toEqual([1, 0, ['met']]);
+    expect(verdictOf(report(failed), report(idle(1)))).toEqual([1, 0, ['missed']]);
+    expect(verdictOf(report(idle(0)), report(failed))).toEqual([1, 1, []]);
+    expect(verdictOf(report(idle(0)), report({ ...idle(1), membersCount: 3 }))).toEqual([2, 0, ['met', 'missed']]);
   });
 
   it('name questions that are asked, and cases that they have', async () => {
