@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { ROOT, run } from './command.mjs';
 import { chooseServer } from './mongod.mjs';
 import { runCounted } from './tally.mjs';
+import { checkedOut, recordVerified } from './verified.mjs';
 import { setUp } from './workspace.mjs';
 
 const MINUTE_MS = 60_000;
@@ -97,4 +98,7 @@ async function everything(tally) {
   return true;
 }
 
+// A source archive is no checkout, and nothing is released of it.
+const before = await checkedOut().catch(() => undefined);
 await runCounted(everything);
+if (before !== undefined && process.exitCode === 0) await recordVerified(before);
