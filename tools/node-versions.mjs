@@ -3,7 +3,7 @@
  */
 import { run } from './command.mjs';
 
-const FETCH_LIMIT_MS = 180_000;
+const FETCH_LIMIT_MS = 90_000;
 
 /** The first version of each range that the packages ask for, and the newest of each major. */
 export const NODE_VERSIONS = ['20.19.0', '20.20.2', '22.12.0', '22.23.3', '24.21.0', '26.10.0'];

@@ -1,11 +1,12 @@
 /**
  * `npm run verify`: all that is tried before a release, in under 75 minutes: `npm test`, the model, the long simulation and fuzzing, the fault
- * suite once through and its checker, the audit. The runs of an hour (`npm run test:faults -- --long`, `npm run test:soak`) are commands of
+ * suite once through and its checker, the matrix of drivers and versions of Node, the audit. The runs of an hour (`npm run test:faults -- --long`, `npm run test:soak`) are commands of
  * their own. It sets itself up, and the last line is one count.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT, run } from './command.mjs';
+import { compat } from './compat.mjs';
 import { chooseServer } from './mongod.mjs';
 import { runCounted } from './tally.mjs';
 import { checkedOut, recordVerified } from './verified.mjs';
@@ -94,6 +95,7 @@ async function everything(tally) {
   await Promise.all([model(tally), faults(tally)]);
   await Promise.all([simulation(tally, server), againstServer(tally, server)]);
   await long(tally, server);
+  await compat(tally, binary);
   await audit(tally);
   return true;
 }
