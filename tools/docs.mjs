@@ -3,7 +3,7 @@
  * tables that are made from the sources (`packages/docs-tools/src/tables.mjs`) into the pages. The code blocks and links are checked by the
  * project `docs` of the tests. `release.mjs` and the tests call the functions.
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endTogether, ROOT, run } from './command.mjs';
@@ -19,10 +19,19 @@ const REFERENCE_LIMIT_MS = 120_000;
 export async function buildReference(destination = join(ROOT, 'packages/docs-tools/dist/reference')) {
   const tools = join(ROOT, 'packages/docs-tools');
   const typedoc = join(tools, 'node_modules', 'typedoc', 'bin', 'typedoc');
-  const args = [typedoc, '--options', join(tools, 'typedoc.json'), '--out', destination];
+  const entries = (await entryPoints()).flatMap((path) => ['--entryPoints', path]);
+  const args = [typedoc, '--options', join(tools, 'typedoc.json'), '--out', destination, ...entries];
   const { code, output } = await run(process.execPath, args, { cwd: tools, limitMS: REFERENCE_LIMIT_MS });
   if (code !== 0) throw new Error(`The reference has warnings, which count as errors:\n${output.trim()}`);
   return destination;
+}
+
+/** The source behind each name that the core can be imported by: none can be forgotten here. */
+async function entryPoints() {
+  const core = join(ROOT, 'packages/core');
+  const { exports } = JSON.parse(await readFile(join(core, 'package.json'), 'utf8'));
+  const built = Object.values(exports).flatMap((target) => target.default ?? []);
+  return built.map((path) => join(core, path.replace('./dist/', 'src/').replace(/\.js$/, '.ts')));
 }
 
 /**

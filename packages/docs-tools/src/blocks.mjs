@@ -64,7 +64,9 @@ function kindOf({ lang, info, indented, code }) {
 
 /** Indented code has no words behind a fence. @param {string} code */
 const isShell = (code) =>
-  code.split('\n').every((line) => /^(\s*$|\s*#|(\w+=\S+ )*(npm|npx|node|dlocks|git|docker) )/.test(line));
+  code
+    .split('\n')
+    .every((line) => /^(\s*$|\s*#|(\w+=\S+ )*(npm|npx|node|dlocks|git|docker|export|cd|curl) )/.test(line));
 
 /**
  * The count, in one line.
