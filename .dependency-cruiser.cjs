@@ -14,8 +14,10 @@ const PROTOCOL = `${SRC}/protocol/`;
 const PORTS = `${SRC}/ports\\.ts$`;
 const ENGINE = `${SRC}/engine/`;
 const MONGO = `${SRC}/mongo/`;
-const API = `${SRC}/(arguments|client|dlocks|lock)\\.ts$`;
-const INDEX = `${SRC}/index\\.ts$`;
+const DIAGNOSTICS = `${SRC}/diagnostics\\.ts$`;
+const TELEMETRY = `${SRC}/telemetry/`;
+const API = `${SRC}/(arguments|checks|client|dlocks|lock|lock-arguments|shutdown)\\.ts$`;
+const INDEX = `${SRC}/(index|stored-format)\\.ts$`;
 /** Packages resolve to a file inside them, wherever the package manager put it. */
 const packaged = (name) => `(^|/)node_modules/${name}/`;
 
@@ -94,9 +96,51 @@ module.exports = {
     layer({
       name: 'api',
       from: API,
-      mayImport: [API, ENGINE, MONGO, BASE, ERRORS, EVENTS, OPTIONS, PROTOCOL, PORTS, packaged('eventemitter3')],
+      mayImport: [
+        API,
+        ENGINE,
+        MONGO,
+        DIAGNOSTICS,
+        BASE,
+        ERRORS,
+        EVENTS,
+        OPTIONS,
+        PROTOCOL,
+        PORTS,
+        packaged('eventemitter3'),
+      ],
       why: 'The api joins engine and mongo; index.ts is for its users, not for it.',
     }),
+    layer({
+      name: 'diagnostics',
+      from: DIAGNOSTICS,
+      mayImport: [EVENTS],
+      builtIns: true,
+      why: "diagnostics.ts is channels and messages: Node's own module, and the types of the events.",
+    }),
+    layer({
+      name: 'telemetry',
+      from: TELEMETRY,
+      mayImport: [
+        TELEMETRY,
+        DIAGNOSTICS,
+        BASE,
+        ERRORS,
+        EVENTS,
+        PROTOCOL,
+        `${SRC}/client\\.ts$`,
+        packaged('@opentelemetry/api'),
+      ],
+      builtIns: true,
+      why: 'telemetry is a subscriber like any other: it sees what is published, and the client from outside.',
+    }),
+    {
+      name: 'telemetry-apart',
+      comment: 'Only its own subpath may need the optional peer.',
+      severity: 'error',
+      from: { path: SRC, pathNot: TELEMETRY },
+      to: { path: [TELEMETRY, packaged('@opentelemetry/api')] },
+    },
     layer({
       name: 'index',
       from: INDEX,
@@ -107,7 +151,10 @@ module.exports = {
       name: 'unplaced-file',
       comment: 'A file outside of the layers is checked by no rule: give it a place in the picture first.',
       severity: 'error',
-      from: { path: SRC, pathNot: [BASE, ERRORS, EVENTS, OPTIONS, PROTOCOL, PORTS, ENGINE, MONGO, API, INDEX] },
+      from: {
+        path: SRC,
+        pathNot: [BASE, ERRORS, EVENTS, OPTIONS, PROTOCOL, PORTS, ENGINE, MONGO, API, DIAGNOSTICS, TELEMETRY, INDEX],
+      },
       to: {},
     },
     {

@@ -14,6 +14,9 @@ const ownServerTests = process.env.MONGODB_URI ? ['**/*.own-server.test.ts'] : [
 /** What takes long is for `npm run verify`, which sets this. */
 const longTests = process.env.LONG_TESTS ? [] : ['**/*.long.test.ts'];
 
+/** What needs a browser is for `tools/browser.mjs`, which sets this to its path. */
+const browserTests = process.env.BROWSER_TESTS ? [] : ['**/*.browser.test.ts'];
+
 /**
  * Projects of one group run side by side, groups one after the other: whatever watches the clock has the cores for itself.
  */
@@ -30,7 +33,7 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      exclude: ['**/node_modules/**', '**/fixtures/**', ...ownServerTests, ...longTests],
+      exclude: ['**/node_modules/**', '**/fixtures/**', ...ownServerTests, ...longTests, ...browserTests],
       environment: 'node',
       // So that a child started as `node --import tsx file.ts` finds the same modules under the same names.
       env: { TSX_TSCONFIG_PATH: fileURLToPath(new URL('./test/tsconfig.json', import.meta.url)) },
@@ -59,6 +62,7 @@ export default defineConfig({
       project('faults', 2, 1),
       project('fairness', 2, 1),
       project('cli', 2, 1),
+      project('ui', 2, 1),
       project('compat', 2, 1),
     ],
   },

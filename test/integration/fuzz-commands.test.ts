@@ -33,7 +33,7 @@ const LEARNING_MAX = 40;
 /** What of a command a server takes for more than a value: the names of its fields, and texts that an expression reads as one. */
 function meanings(value: unknown, path = ''): string[] {
   if (typeof value === 'string')
-    return value.startsWith('$') && !path.endsWith('.$literal') ? [`${path} = ${value}`] : [];
+    return value.startsWith('$') && !/\.\$literal(\[\])?$/.test(path) ? [`${path} = ${value}`] : [];
   if (Array.isArray(value)) return value.flatMap((item) => meanings(item, `${path}[]`));
   if (typeof value !== 'object' || value === null || '_bsontype' in value) return [];
   return Object.entries(value).flatMap(([name, inner]) => [`${path}.${name}`, ...meanings(inner, `${path}.${name}`)]);
@@ -50,7 +50,7 @@ function meaningsOf(commands: readonly SentCommand[]): Set<string> {
   );
 }
 
-/** Every step with a text: a free lock, one that is held, a queue, a handoff, leaving, a patrol's look. */
+/** Every step with a text: a free lock, one that is held, a queue, a handoff, leaving, a patrol's look; looking, and releasing by force. */
 async function useLock([a, b]: readonly [TestClient, TestClient], { resource, id, label }: Texts): Promise<void> {
   const pair = { resource, id };
   const lock = await a.locks.lock({ ...pair, label });
@@ -66,7 +66,16 @@ async function useLock([a, b]: readonly [TestClient, TestClient], { resource, id
   expect(await lock.unlock()).toBe(true);
   const next = await waiting;
   expect([next.resource, next.id]).toEqual([resource, id]);
-  expect(await next.unlock()).toBe(true);
+  expect((await a.locks.inspect(pair)).holder?.fencingToken).toBe(next.fencingToken);
+  expect((await a.locks.list({ prefix: resource })).locks).toMatchObject([{ resource, id }]);
+  const behind = a.locks.lock({ ...pair, label });
+  await database.untilWaiting(pair, 1);
+  const { fencingToken } = next;
+  expect(await b.locks.forceRelease({ ...pair, fencingToken, reason: label, by: id })).toBe(true);
+  const last = await behind;
+  expect((await b.locks.inspect(pair)).forced).toMatchObject({ reason: label, by: id });
+  expect(await a.locks.forceRelease({ ...pair, fencingToken: last.fencingToken, reason: label, by: id })).toBe(true);
+  expect([next.held, last.held]).toEqual([false, false]);
 }
 
 async function clients(label: string): Promise<[TestClient, TestClient]> {
@@ -149,6 +158,8 @@ describe('a text that a caller gives', () => {
       ),
     ).toBe(true);
     expect(meanings({ set: { $literal: '$where' } })).toEqual(['.set', '.set.$literal']);
+    expect(meanings({ set: { $literal: ['$where'] } })).toEqual(['.set', '.set.$literal']);
+    expect(meanings({ set: ['$where'] })).toEqual(['.set', '.set[] = $where']);
   });
 });
 

@@ -284,7 +284,13 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the deadline counts from the answer',
     rule: '5.3',
-    patches: [patch(SESSION, 'else this.#extend(startedAt);', 'else this.#extend(this.#clock.nowMS());')],
+    patches: [
+      patch(
+        SESSION,
+        'this.#extend(startedAt);\n    const nowMS',
+        'this.#extend(this.#clock.nowMS());\n    const nowMS',
+      ),
+    ],
     troubles: ['cut-off'],
     breaks: ['INV-01', 'INV-06'],
   },
@@ -341,7 +347,7 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the audit loses nothing',
     rule: '5.5',
-    patches: [patch(ENGINE, 'if (judged && grants', 'if (false && grants')],
+    patches: [patch(ENGINE, 'return judged && grants', 'return false && grants')],
     troubles: ['operator', 'holds'],
     breaks: ['INV-06'],
   },

@@ -166,6 +166,7 @@ function makeMember({
     random: { id: () => `${name}s1`, fraction: () => chance.fraction() },
     host: name,
     pid: 1,
+    listens: () => false,
     emit: () => {},
   });
   return { engine, process, feed };

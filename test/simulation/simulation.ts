@@ -230,6 +230,7 @@ class Run {
       random: { id, fraction: () => chance.fraction() },
       host: plan.name,
       pid: 1,
+      listens: () => false,
       emit: (name, ...payload) => this.#onEvent(process, name, payload[0] as EventPayload),
     });
   }

@@ -37,7 +37,7 @@ describe('the settings', () => {
       collectionName: 'dlocks',
       deadlineMarginMS: 3_000,
     });
-    expect(Object.keys(logger)).toEqual(['error', 'warn', 'debug']);
+    expect(Object.keys(logger)).toEqual(['error', 'warn', 'debug', 'tell']);
   });
 
   it('follow a given lease where they derive from it', () => {

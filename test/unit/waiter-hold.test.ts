@@ -62,7 +62,7 @@ describe('a wait that has ended', () => {
 });
 
 describe('a hold that is over', () => {
-  const owner = { releaseHold: () => Promise.resolve(true) };
+  const owner = { releaseHold: () => Promise.resolve(true), grantOf: () => null, doubt: () => {} };
 
   it('has its signal aborted for whoever asks for it afterwards', () => {
     const hold = new Hold(REQUEST, 1, 0, { check: () => true } as unknown as Session, owner);

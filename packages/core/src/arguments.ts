@@ -2,11 +2,13 @@
  * The arguments of the calls: their public types, and their check, which comes before anything is sent and names the
  * argument. Not the options of a client (`options.ts`). Called by the client.
  */
+
+import { checkNames, type Given, namesOf, readSignal, readTimeout, refused } from './checks.js';
+import type { ForceRequest } from './engine/forcer.js';
 import type { AcquireRequest } from './engine/request.js';
-import { LockInvalidArgumentError } from './errors.js';
 import type { Lock } from './lock.js';
 import { labelProblem } from './options.js';
-import { type LockKeyPart, readKey } from './protocol/key.js';
+import { type LockKeyPart, readKey, readLockValue } from './protocol/key.js';
 
 /** Which lock; for `tryLock`. `resource` and `id` are at most 512 bytes of UTF-8 together. */
 export interface TryLockRequest {
@@ -14,7 +16,7 @@ export interface TryLockRequest {
   readonly resource: LockKeyPart;
   /** Which one of them. */
   readonly id: LockKeyPart;
-  /** A name for this call, in events. Up to 256 bytes. */
+  /** A name for this call, in events, and shown by `inspect` while it waits. Up to 256 bytes. */
   readonly label?: string | undefined;
 }
 
@@ -45,7 +47,39 @@ export interface ExecRequest<T> extends LockRequest {
   readonly fn: (context: ExecContext) => T | PromiseLike<T>;
 }
 
-type Given = Readonly<Record<string, unknown>>;
+/** Which lock; for `inspect`. */
+export interface InspectRequest {
+  /** As of `lock`. */
+  readonly resource: LockKeyPart;
+  /** As of `lock`. */
+  readonly id: LockKeyPart;
+}
+
+/** Which locks that are held; for `list`. */
+export interface ListRequest {
+  /** Only those of resources that begin so. */
+  readonly prefix?: string | undefined;
+  /** How many, 1 to 1,000; default 100. */
+  readonly limit?: number | undefined;
+  /** The `after` of the page before this one. */
+  readonly after?: string | undefined;
+}
+
+/** Which hold is to be ended by force, and why; for `forceRelease`. */
+export interface ForceReleaseRequest extends InspectRequest {
+  /** Any token of the run that holds the lock: another run is left alone. */
+  readonly fencingToken: number;
+  /** Why: it is kept with the lock, and the holder is told. 1 to 256 bytes. */
+  readonly reason: string;
+  /** Who; default the client's label, else its process id and host. 1 to 256 bytes. */
+  readonly by?: string | undefined;
+}
+
+/** How a client is closed. */
+export interface CloseOptions {
+  /** For how long those who hold locks may finish, in milliseconds; default 0. Nobody gets a new lock meanwhile. */
+  readonly graceMS?: number | undefined;
+}
 
 const TRY_NAMES: readonly string[] = ['resource', 'id', 'label'];
 const LOCK_NAMES: readonly string[] = [...TRY_NAMES, 'timeoutMS', 'signal'];
@@ -85,44 +119,60 @@ function check(request: unknown, names: readonly string[]): AcquireRequest {
   return { key, resource, id, timeoutMS, ...(signal && { signal }), ...(label !== undefined && { label }) };
 }
 
-/** A misspelt `timeoutMS` would wait for ever, and a `signal` given to `tryLock` would do nothing: neither in silence. */
-function checkNames(given: Given, names: readonly string[]): void {
-  for (const name of Object.keys(given)) {
-    if (names.includes(name) || given[name] === undefined) continue;
-    throw refused(
-      name,
-      `There is no argument "${name}" here; there are ${names.map((known) => `"${known}"`).join(', ')}.`,
-    );
-  }
-}
-
-function readTimeout(value: unknown): number {
-  if (value === undefined) return Number.POSITIVE_INFINITY;
-  if (typeof value === 'number' && value >= 0) return value;
-  throw refused('timeoutMS', '"timeoutMS" must be a number of milliseconds, 0 or more, or Infinity.');
-}
-
-function readSignal(value: unknown): AbortSignal | undefined {
-  if (value === undefined) return undefined;
-  if (isSignal(value)) return value;
-  throw refused('signal', '"signal" must be an AbortSignal.');
-}
-
-/** By its shape: a signal of another realm, such as a test environment's, is no instance of ours. */
-function isSignal(value: unknown): value is AbortSignal {
-  if (typeof value !== 'object' || value === null) return false;
-  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
-  return (
-    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function'
-  );
-}
-
 function readLabel(label: unknown): string | undefined {
   const wrong = labelProblem(label);
   if (wrong === null) return label as string | undefined;
   throw refused('label', `"label" ${wrong}.`);
 }
 
-function refused(argument: string, message: string): LockInvalidArgumentError {
-  return new LockInvalidArgumentError(message, { argument });
+const PAGE_LIMIT = { usual: 100, max: 1_000 };
+const TOLD_MAX_BYTES = 256;
+
+/** Checks the arguments of `inspect`. */
+export function checkInspect(request: unknown): { readonly resource: string; readonly id: string } {
+  const { resource, id } = namesOf(request, ['resource', 'id']);
+  readKey({ resource, id });
+  return { resource: readLockValue('resource', resource), id: readLockValue('id', id) };
+}
+
+/** Checks the arguments of `list`. */
+export function checkList(request: unknown = {}): {
+  readonly prefix: string;
+  readonly limit: number;
+  readonly after: string | null;
+} {
+  const { prefix = '', limit = PAGE_LIMIT.usual, after = null } = namesOf(request, ['prefix', 'limit', 'after']);
+  if (typeof prefix !== 'string') throw refused('prefix', '"prefix" must be a string.');
+  if (after !== null && typeof after !== 'string') throw refused('after', '"after" must be that of the page before.');
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= PAGE_LIMIT.max) {
+    return { prefix, limit, after };
+  }
+  throw refused('limit', `"limit" must be a whole number from 1 to ${PAGE_LIMIT.max}.`);
+}
+
+/** Checks the arguments of `forceRelease`; `by` is for where none is given. */
+export function checkForceRelease(request: unknown, whoElse: string): ForceRequest {
+  const given = namesOf(request, ['resource', 'id', 'fencingToken', 'reason', 'by']);
+  const { resource, id, fencingToken, by = whoElse } = given;
+  const key = readKey({ resource, id });
+  if (!Number.isSafeInteger(fencingToken) || Number(fencingToken) < 1)
+    throw refused(
+      'fencingToken',
+      '"fencingToken" must be a token of the run that holds the lock, such as inspect shows.',
+    );
+  return { key, fencingToken: Number(fencingToken), reason: readTold('reason', given.reason), by: readTold('by', by) };
+}
+
+/** Checks the arguments of `close`. */
+export function checkClose(options: unknown = {}): { readonly graceMS: number } {
+  const { graceMS = 0 } = namesOf(options, ['graceMS']);
+  if (typeof graceMS === 'number' && graceMS >= 0 && graceMS <= GRACE_MAX_MS) return { graceMS };
+  throw refused('graceMS', `"graceMS" must be a number of milliseconds from 0 to ${GRACE_MAX_MS}.`);
+}
+
+const GRACE_MAX_MS = 86_400_000;
+function readTold(name: 'reason' | 'by', value: unknown): string {
+  const fits = typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= TOLD_MAX_BYTES;
+  if (fits && !/\p{Surrogate}/u.test(value)) return value;
+  throw refused(name, `"${name}" must be a text of 1 to ${TOLD_MAX_BYTES} bytes.`);
 }

@@ -3,27 +3,41 @@
  * events and the logger; how a lock is had and passed on is the engine's. `DLocks` is one client behind statics.
  */
 import {
+  type CloseOptions,
+  checkClose,
   checkExec,
+  checkForceRelease,
+  checkInspect,
+  checkList,
   checkLock,
   checkTryLock,
   type ExecContext,
   type ExecRequest,
+  type ForceReleaseRequest,
+  type InspectRequest,
+  type ListRequest,
   type LockRequest,
   type TryLockRequest,
 } from './arguments.js';
 import { type Clock, systemClock } from './base/clock.js';
-import type { SafeLogger } from './base/logger.js';
+import type { LogLevel, SafeLogger } from './base/logger.js';
 import { hostName, processId } from './base/machine.js';
 import { type Random, systemRandom } from './base/random.js';
+import { type AcquireMessage, acquisitionOf, isEventFollowed, publishEvent, traceAcquire } from './diagnostics.js';
 import { Engine } from './engine/engine.js';
 import type { Hold } from './engine/hold.js';
+import type { AcquireRequest } from './engine/request.js';
 import { LockInvalidArgumentError, LockInvalidOptionError, LockLostError } from './errors.js';
 import { type LockEventName, type LockEvents, SafeEmitter } from './events.js';
-import { Lock } from './lock.js';
+import { Lock, type LockWork } from './lock.js';
+import { checkTransaction, checkYield } from './lock-arguments.js';
 import { sourceProblems } from './mongo/connect.js';
+import type { FencedTransactions } from './mongo/fenced-transactions.js';
+import type { Inspector } from './mongo/inspector.js';
 import { createMongoPorts } from './mongo/ports.js';
 import { checkOptions, type LockClientOptions, type LockSource, type ResolvedOptions } from './options.js';
 import type { ChangeFeed, LockStore } from './ports.js';
+import type { LockInspection, LockPage } from './protocol/inspection.js';
 
 /** The two ports together. */
 export interface Ports {
@@ -39,7 +53,7 @@ export interface ClientInternals {
 }
 
 /** Which events go to the logger, and how. The rest are each call's daily business. */
-const LOGGED: Readonly<Partial<Record<LockEventName, { level: keyof SafeLogger; message: string }>>> = {
+const LOGGED: Readonly<Partial<Record<LockEventName, { level: LogLevel; message: string }>>> = {
   error: { level: 'error', message: 'A lock operation failed in the background.' },
   lost: { level: 'warn', message: 'A lock was lost.' },
   'session:lost': { level: 'warn', message: 'The lock session was lost; a new one is opened.' },
@@ -70,6 +84,12 @@ const LOGGED: Readonly<Partial<Record<LockEventName, { level: keyof SafeLogger; 
  */
 export class LockClient extends SafeEmitter {
   readonly #engine: Engine;
+  readonly #inspector: Inspector;
+  readonly #transactions: FencedTransactions;
+  /** Who is named where this client releases by force, and says no other name. */
+  readonly #name: string;
+  /** What its locks have it do; known by them, so that it also tells whose they are. */
+  readonly #work: LockWork<Hold> = this.#makeWork();
 
   /**
    * Makes a client. Sends nothing and connects to nothing; the first call, or `connect`, does.
@@ -85,7 +105,11 @@ export class LockClient extends SafeEmitter {
     const { options, source } = resolveOptions(given);
     super((error) => options.logger.error('A listener of a lock event failed.', error));
     const { wrapPorts = (ports: Ports): Ports => ports, clock = systemClock, random = systemRandom } = internals;
-    const { store, feed } = wrapPorts(createMongoPorts({ source, options, clock }));
+    const { inspector, transactions, ...ports } = createMongoPorts({ source, options, clock });
+    const { store, feed } = wrapPorts(ports);
+    this.#inspector = inspector;
+    this.#transactions = transactions;
+    this.#name = options.label ?? `${processId()}@${hostName()}`;
     this.#engine = new Engine({
       options,
       store,
@@ -94,7 +118,8 @@ export class LockClient extends SafeEmitter {
       random,
       host: hostName(),
       pid: processId(),
-      emit: (name, ...payload) => this.#report(options.logger, name, payload),
+      listens: (name) => this.listenerCount(name) > 0 || isEventFollowed(name),
+      emit: (name, event, request) => this.#report(options.logger, name, event, request),
     });
   }
 
@@ -126,7 +151,9 @@ export class LockClient extends SafeEmitter {
    * @see `engine/resource-queue.ts` for what happens, `docs/guarantees.md` for INV-01 to INV-11.
    */
   async lock(request: LockRequest): Promise<Lock> {
-    return this.#lockOf(await this.#engine.acquire(checkLock(request)));
+    const checked = checkLock(request);
+    const acquisition = acquisitionOf('lock', this, checked);
+    return this.#lockOf(await this.#acquire(checked, acquisition));
   }
 
   /**
@@ -139,7 +166,12 @@ export class LockClient extends SafeEmitter {
    * @see `engine/resource-queue.ts`
    */
   async tryLock(request: TryLockRequest): Promise<Lock | null> {
-    const hold = await this.#engine.tryAcquire(checkTryLock(request));
+    const checked = checkTryLock(request);
+    const acquisition = acquisitionOf('tryLock', this, checked);
+    const hold =
+      acquisition === null
+        ? await this.#engine.tryAcquire(checked)
+        : await traceAcquire(acquisition, async () => this.#engine.tryAcquire({ ...checked, acquisition }));
     return hold && this.#lockOf(hold);
   }
 
@@ -157,10 +189,12 @@ export class LockClient extends SafeEmitter {
    */
   async exec<T>(request: ExecRequest<T>): Promise<T> {
     const { checked, fn } = checkExec(request);
-    const lock = this.#lockOf(await this.#engine.acquire(checked));
+    const acquisition = acquisitionOf('exec', this, checked);
+    const lock = this.#lockOf(await this.#acquire(checked, acquisition));
     let result: T;
     try {
-      result = await fn(contextOf(lock));
+      const around = acquisition?.around;
+      result = await (around === undefined ? fn(contextOf(lock)) : around(() => fn(contextOf(lock))));
     } catch (error) {
       await lock.unlock();
       throw error;
@@ -180,7 +214,7 @@ export class LockClient extends SafeEmitter {
    * @see `Lock.unlock`
    */
   async unlock(lock: Lock): Promise<boolean> {
-    if (Lock.isOf(lock, this)) return lock.unlock();
+    if (Lock.isOf(lock, this.#work)) return lock.unlock();
     throw new LockInvalidArgumentError('"lock" must be a Lock that this client granted.', { argument: 'lock' });
   }
 
@@ -190,21 +224,100 @@ export class LockClient extends SafeEmitter {
    * change stream closed, and the MongoClient too where it was made of `uri`. An `exec` whose `fn` still runs ends as
    * after a loss.
    *
+   * With `graceMS` those who hold locks may finish first: calls that wait reject at once, new ones too, and what is still
+   * held after so long is lost as above.
+   *
    * Takes until the releases are acknowledged, at most until the session's local deadline; what is left then is free
-   * for others once the lease has lapsed (INV-08). Never rejects. Calling it again waits for the same.
+   * for others once the lease has lapsed (INV-08). Calling it again waits for the same; without `graceMS` it ends the
+   * grace of an earlier call.
+   *
+   * @throws `LOCK_INVALID_ARGUMENT`, as a rejection. Nothing else.
    */
-  async close(): Promise<void> {
-    await this.#engine.close();
+  async close(options?: CloseOptions): Promise<void> {
+    await this.#engine.close(checkClose(options).graceMS);
+  }
+
+  /**
+   * Shows one lock: who holds it, and who waits, in order. One read, whatever there is to show; nothing is locked or
+   * changed by it, and it may be out of date when it arrives.
+   *
+   * @param request Which lock.
+   * @returns The holder and the queue; `holder` is `null` where it is free, or was never taken.
+   * @throws `LOCK_INVALID_ARGUMENT`, before anything was sent; `LOCK_CLOSED`; and as `connect`, as rejections.
+   */
+  async inspect(request: InspectRequest): Promise<LockInspection> {
+    const subject = checkInspect(request);
+    return this.#engine.use(() => this.#inspector.inspect(subject));
+  }
+
+  /**
+   * Lists locks that are held, in the order of their keys, a page at a time. One read a page.
+   *
+   * @param request `prefix` of the resource, `limit` (1 to 1,000, default 100), and `after`: that of the page before.
+   * @returns The page; its `after` is `null` where there are no more.
+   * @throws As `inspect`.
+   */
+  async list(request?: ListRequest): Promise<LockPage> {
+    const checked = checkList(request);
+    return this.#engine.use(() => this.#inspector.list(checked));
+  }
+
+  /**
+   * Takes a lock away from whoever holds it, for an operator who knows better: the run that the token belongs to ends,
+   * and the lock goes to the next in the queue. Callers of that run that were not served yet queue again. The holder's
+   * `signal` aborts as soon as it is told, by its change stream where it has one open, else with its next heartbeat,
+   * with a `LockLostError` whose `forced` has the reason: until then it may go on, which only fencing tokens and fenced
+   * transactions guard against. Who did it and why is kept with the lock, for `inspect`.
+   *
+   * @param request Which lock, any token of the run that is to end, `reason`, and `by`.
+   * @returns `true` when this call ended that run; `false` when it did not hold the lock any more.
+   * @throws `LOCK_INVALID_ARGUMENT`, before anything was sent; `LOCK_CLOSED`; and as `connect`, as rejections.
+   */
+  async forceRelease(request: ForceReleaseRequest): Promise<boolean> {
+    return this.#engine.forceRelease(checkForceRelease(request, this.#name));
   }
 
   #lockOf(hold: Hold): Lock {
-    return Lock.of({ hold, client: this });
+    return Lock.of({ hold, work: this.#work });
   }
 
-  #report<N extends LockEventName>(logger: SafeLogger, name: N, payload: LockEvents[N]): void {
+  #makeWork(): LockWork<Hold> {
+    return {
+      contended: (hold) => this.#engine.contended(hold),
+      withTransaction: async (hold, body, options) => {
+        const settings = checkTransaction(body, options);
+        const gate = { key: hold.request.key, hold };
+        return this.#transactions.run(gate, settings, body);
+      },
+      yieldHold: async (hold, options) => {
+        const limits = checkYield(options);
+        if (!(await hold.release())) throw hold.lostError ?? hold.notHeld();
+        const { signal: _signal, timeoutMS: _timeoutMS, acquisition: _acquisition, ...about } = hold.request;
+        const request = { ...about, ...limits };
+        const acquisition = acquisitionOf('yield', this, request);
+        const next = await this.#acquire(request, acquisition);
+        next.continueSignal(hold);
+        return next;
+      },
+    };
+  }
+
+  /** Waits in the queue; told on the channels where somebody follows. Throws where it is refused at once. */
+  #acquire(request: AcquireRequest, acquisition: AcquireMessage | null): Promise<Hold> {
+    if (acquisition === null) return this.#engine.acquire(request);
+    return traceAcquire(acquisition, async () => this.#engine.acquire({ ...request, acquisition }));
+  }
+
+  #report<N extends LockEventName>(
+    logger: SafeLogger,
+    name: N,
+    event: LockEvents[N][0],
+    request: AcquireRequest | undefined,
+  ): void {
     const logged = LOGGED[name];
-    if (logged !== undefined) logger[logged.level](logged.message, ...detailsOf(payload[0]));
-    (this.emit as (name: LockEventName, ...payload: unknown[]) => boolean).call(this, name, ...payload);
+    if (logged !== undefined) logger.tell({ ...logged, event: name, facts: event });
+    publishEvent(this, name, event, request?.acquisition as AcquireMessage | undefined);
+    (this.emit as (name: LockEventName, event: unknown) => boolean).call(this, name, event);
   }
 }
 
@@ -222,25 +335,21 @@ function contextOf(lock: Lock): ExecContext {
     get signal() {
       return lock.signal;
     },
-    fencingToken: lock.fencingToken,
+    get fencingToken() {
+      return lock.fencingToken;
+    },
     lock,
   };
 }
 
-/** An error first, as loggers like it, then the other facts where there are any. */
-function detailsOf(payload: object): unknown[] {
-  if (!('error' in payload)) return [payload];
-  const { error, ...facts } = payload;
-  return Object.keys(facts).length > 0 ? [error, facts] : [error];
-}
-
 function lostWithResult(lost: LockLostError, result: unknown): LockLostError {
-  const { message, resource, id, fencingToken, cause } = lost;
+  const { message, resource, id, fencingToken, cause, forced } = lost;
   return new LockLostError(message, {
     resource,
     id,
     cause,
     result,
     ...(fencingToken !== undefined && { fencingToken }),
+    ...(forced !== undefined && { forced }),
   });
 }

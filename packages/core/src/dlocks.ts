@@ -3,7 +3,16 @@
  * call is the default client's. `require('mongo-distributed-locks')` is this class, so the other exports are its
  * statics, too.
  */
-import type { ExecRequest, LockRequest, TryLockRequest } from './arguments.js';
+import {
+  type CloseOptions,
+  checkClose,
+  type ExecRequest,
+  type ForceReleaseRequest,
+  type InspectRequest,
+  type ListRequest,
+  type LockRequest,
+  type TryLockRequest,
+} from './arguments.js';
 import { consoleLogger } from './base/logger.js';
 import { LockClient } from './client.js';
 import {
@@ -23,6 +32,8 @@ import {
 } from './errors.js';
 import { Lock } from './lock.js';
 import type { LockClientOptions } from './options.js';
+import type { LockInspection, LockPage } from './protocol/inspection.js';
+import { shutdownOnSignal } from './shutdown.js';
 
 /** What logs a failure nobody is told of. */
 export type LoggerErrorFn = (message: string, ...details: unknown[]) => unknown;
@@ -64,6 +75,8 @@ export class DLocks<T = unknown> {
   static readonly LockClient: typeof LockClient = LockClient;
   /** The class of locks. */
   static readonly Lock: typeof Lock = Lock;
+  /** An orderly end of the process on a signal. */
+  static readonly shutdownOnSignal: typeof shutdownOnSignal = shutdownOnSignal;
   /** The base of all errors. */
   static readonly LockError: typeof LockError = LockError;
   /** `LOCK_TIMEOUT` */
@@ -182,13 +195,48 @@ export class DLocks<T = unknown> {
   }
 
   /**
-   * Closes the default client, as `LockClient.close`; `configure` may be called again from then on. Does nothing where
-   * there is none. Never rejects.
+   * Shows one lock: who holds it, and who waits, in order.
+   *
+   * @returns The holder and the queue.
+   * @throws As `LockClient.inspect`, and `LOCK_NOT_CONFIGURED`, as rejections.
    */
-  static async close(): Promise<void> {
+  static async inspect(request: InspectRequest): Promise<LockInspection> {
+    return defaultClient().inspect(request);
+  }
+
+  /**
+   * Lists locks that are held, a page at a time.
+   *
+   * @returns The page.
+   * @throws As `LockClient.list`, and `LOCK_NOT_CONFIGURED`, as rejections.
+   */
+  static async list(request?: ListRequest): Promise<LockPage> {
+    return defaultClient().list(request);
+  }
+
+  /**
+   * Takes a lock away from whoever holds it.
+   *
+   * @returns `true` when this call ended that run, else `false`.
+   * @throws As `LockClient.forceRelease`, and `LOCK_NOT_CONFIGURED`, as rejections.
+   */
+  static async forceRelease(request: ForceReleaseRequest): Promise<boolean> {
+    return defaultClient().forceRelease(request);
+  }
+
+  /**
+   * Closes the default client, as `LockClient.close`; `configure` may be called again from then on. Does nothing where
+   * there is none.
+   *
+   * @throws As `LockClient.close`.
+   */
+  static async close(options?: CloseOptions): Promise<void> {
     if (current === null) return;
+    const { client } = current;
+    // Wrong options close nothing.
+    checkClose(options);
     current.closed = true;
-    await current.client.close();
+    await client.close(options);
   }
 }
 

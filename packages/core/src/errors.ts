@@ -84,6 +84,16 @@ export class LockTimeoutError extends LockError {
   }
 }
 
+/** A release by somebody else than the holder: what `forceRelease` was called with. */
+export interface ForcedRelease {
+  /** The first fencing token of the run that was ended. */
+  readonly fencingToken: number;
+  /** Why. */
+  readonly reason: string;
+  /** Who did it. */
+  readonly by: string;
+}
+
 /**
  * `LOCK_LOST`: the hold can no longer be relied on. The reason of `lock.signal`, and what `exec` rejects with when the
  * lock was lost before `fn` settled and `fn` succeeded; `result` is then what `fn` returned.
@@ -98,13 +108,20 @@ export class LockLostError extends LockError {
   declare readonly fencingToken?: number;
   /** What `fn` returned although the lock was lost meanwhile; only from `exec`. */
   declare readonly result?: unknown;
+  /** Who ended the hold and why, where it was released by force. */
+  declare readonly forced?: ForcedRelease;
 
   constructor(
     message: string,
-    facts: LockErrorFacts & { readonly fencingToken?: number; readonly result?: unknown } = {},
+    facts: LockErrorFacts & {
+      readonly fencingToken?: number;
+      readonly result?: unknown;
+      readonly forced?: ForcedRelease;
+    } = {},
   ) {
     super(message, facts);
     if (facts.fencingToken !== undefined) this.fencingToken = facts.fencingToken;
+    if (facts.forced !== undefined) this.forced = facts.forced;
     if ('result' in facts) this.result = facts.result;
   }
 }

@@ -22,6 +22,29 @@ export interface WaitingEvent extends LockSubject {
   readonly holder?: LockHolder;
 }
 
+/**
+ * Where a call stands in the queue: when it has its place, and then once a patrol's interval, while it is among the first
+ * of the queue. Found out only while somebody listens.
+ */
+export interface PositionEvent extends LockSubject {
+  /** 1: the next to be granted. Counts callers, those in the same process too. */
+  readonly position: number;
+  /** How long it is likely to take still, in milliseconds, by how the queue has moved; absent before it has. */
+  readonly estimatedWaitMS?: number;
+  /** Since the call, in milliseconds. */
+  readonly waitedMS: number;
+  /** The `label` of the call. */
+  readonly label?: string;
+}
+
+/** Somebody waits for a lock that is held here, and somebody here has asked to know (`lock.contended`). */
+export interface ContendedEvent extends LockSubject {
+  /** The token of the hold. */
+  readonly fencingToken: number;
+  /** The lock session the hold belongs to. */
+  readonly session: string;
+}
+
 /** A call got its lock. */
 export interface GrantedEvent extends LockSubject {
   /** The token of this hold. */
@@ -58,12 +81,26 @@ export interface ErrorEvent {
   readonly resource?: unknown;
   /** The caller's `id`, where it is about one lock. */
   readonly id?: unknown;
+  /** The token of the hold, where its release was not acknowledged in time. */
+  readonly fencingToken?: number;
+  /** From its grant until nobody waited for its release any more, in milliseconds. */
+  readonly heldMS?: number;
+  /** The lock session it belonged to. */
+  readonly session?: string;
 }
 
 /** A lock session of this client was opened, or ended because nothing needs it. */
 export interface SessionEvent {
   /** Its id. */
   readonly session: string;
+}
+
+/** A heartbeat was acknowledged: the lease of a lock session was renewed. */
+export interface SessionRenewedEvent extends SessionEvent {
+  /** From when it was due to its acknowledgement, in milliseconds: tries that failed before it, and a late timer, included. */
+  readonly delayMS: number;
+  /** From when the try that was acknowledged was sent, in milliseconds. */
+  readonly roundTripMS: number;
 }
 
 /** A lock session of this client was lost, and with it every hold; those who wait arrive again under a new one. */
@@ -86,6 +123,17 @@ export interface StreamEvent {
   readonly session: string;
 }
 
+/** The change stream delivered a grant, or a forced release. */
+export interface StreamDeliveredEvent extends StreamEvent {
+  /**
+   * From the server's write to the delivery, in milliseconds, 0 or more. By the server's clock as the last heartbeat has
+   * compared it with this process's own: whether either is right does not matter, only that the servers' agree.
+   */
+  readonly lagMS: number;
+  /** By how much `lagMS` may be wrong, in milliseconds: half the round trip of that comparison. */
+  readonly uncertaintyMS: number;
+}
+
 /** The change stream broke and is being opened again; the patrol stands in meanwhile. */
 export interface StreamInterruptedEvent extends StreamEvent {
   /** What broke it. */
@@ -95,15 +143,19 @@ export interface StreamInterruptedEvent extends StreamEvent {
 /** The events of a `LockClient` and their payloads. */
 export interface LockEvents {
   waiting: [event: WaitingEvent];
+  position: [event: PositionEvent];
+  contended: [event: ContendedEvent];
   granted: [event: GrantedEvent];
   released: [event: ReleasedEvent];
   lost: [event: LostEvent];
   error: [event: ErrorEvent];
   'session:opened': [event: SessionEvent];
+  'session:renewed': [event: SessionRenewedEvent];
   'session:lost': [event: SessionLostEvent];
   'session:ended': [event: SessionEvent];
   'session:reaped': [event: SessionReapedEvent];
   'stream:opened': [event: StreamEvent];
+  'stream:delivered': [event: StreamDeliveredEvent];
   'stream:interrupted': [event: StreamInterruptedEvent];
   'stream:closed': [event: StreamEvent];
 }

@@ -2,6 +2,14 @@
  * The lock: what a caller holds between grant and release. A thin face of the engine's hold, made by the client only.
  */
 import type { LockLostError } from './errors.js';
+import {
+  type FencedUpdate,
+  fencedUpdate,
+  type LockFenceOptions,
+  type LockTransactionOptions,
+  type LockYieldOptions,
+} from './lock-arguments.js';
+import type { TransactionSession } from './mongo/fenced-transactions.js';
 import type { LockKeyPart } from './protocol/key.js';
 
 /** What a lock needs of the engine's hold. */
@@ -15,27 +23,35 @@ export interface HoldLike {
   release(): Promise<boolean>;
 }
 
+/** What a lock has its client do. */
+export interface LockWork<H extends HoldLike = HoldLike> {
+  withTransaction<T>(hold: H, body: (session: TransactionSession) => Promise<T>, options: unknown): Promise<T>;
+  contended(hold: H): Promise<boolean>;
+  /** Releases the hold, and waits for another one in its place. */
+  yieldHold(hold: H, options: unknown): Promise<H>;
+}
+
 /**
  * A lock that was granted. It is held until it is unlocked, or lost; while its process lives and reaches the database
  * there is no limit. `await using lock = await locks.lock(…)` unlocks it at the end of the block.
  */
 export class Lock {
-  readonly #hold: HoldLike;
-  readonly #client: object;
+  #hold: HoldLike;
+  readonly #work: LockWork;
 
-  private constructor(hold: HoldLike, client: object) {
+  private constructor(hold: HoldLike, work: LockWork) {
     this.#hold = hold;
-    this.#client = client;
+    this.#work = work;
   }
 
   /** @internal Only the client makes locks. */
-  static of({ hold, client }: { readonly hold: HoldLike; readonly client: object }): Lock {
-    return new Lock(hold, client);
+  static of<H extends HoldLike>({ hold, work }: { readonly hold: H; readonly work: LockWork<H> }): Lock {
+    return new Lock(hold, work as unknown as LockWork);
   }
 
-  /** @internal Whether this is a lock of that client; anything else is not. */
-  static isOf(lock: unknown, client: object): lock is Lock {
-    return typeof lock === 'object' && lock !== null && #client in lock && lock.#client === client;
+  /** @internal Whether this is a lock of the client that does this work; anything else is not. */
+  static isOf(lock: unknown, work: object): lock is Lock {
+    return typeof lock === 'object' && lock !== null && #work in lock && lock.#work === work;
   }
 
   /** The `resource` as the caller gave it. */
@@ -71,6 +87,71 @@ export class Lock {
    */
   get held(): boolean {
     return this.#hold.held;
+  }
+
+  /**
+   * Runs writes that are committed only if this hold is still the current one, whatever a suspended or cut off process
+   * believes: a MongoDB transaction that writes the lock document, on the condition of this very grant, as its last
+   * step. Where a take-over came first the commit fails; a take-over that meets the open transaction waits for its end,
+   * at most for the server's `transactionLifetimeLimitSeconds`.
+   *
+   * @param fn Gets the driver's session: give it to every operation (`{ session }`). It may be called again from the
+   * start, as by the driver's own `withTransaction`, so that it must not have effects elsewhere. What it throws rolls
+   * back; it must not commit or abort by itself. Its collections must be of the client that the locks were given; with
+   * `uri`, `session.client` is that client.
+   * @param options `readConcernLevel` and `maxCommitTimeMS`.
+   * @returns What `fn` returned in the try that was committed, acknowledged by a majority.
+   * @throws As rejections: what `fn` threw, as it is; `LOCK_LOST` where the lock was lost or unlocked before the commit:
+   * nothing is written then; `LOCK_OUTCOME_UNKNOWN` where it cannot be found out whether it was committed;
+   * `LOCK_UNAVAILABLE`; `LOCK_INVALID_ARGUMENT`; and the driver's errors.
+   * @see https://www.mongodb.com/docs/manual/core/transactions/, `docs/fenced-transactions.md`
+   */
+  withTransaction<T, S = TransactionSession>(
+    fn: (session: S) => Promise<T>,
+    options?: LockTransactionOptions,
+  ): Promise<T> {
+    return this.#work.withTransaction(
+      this.#hold,
+      fn as unknown as (session: TransactionSession) => Promise<T>,
+      options,
+    );
+  }
+
+  /**
+   * A filter and an update for one document elsewhere, such as in another deployment, that refuse a holder of an older
+   * token: the document keeps the highest token it has seen. An update that matches nothing was refused, or its filter
+   * matched nothing; with an upsert on `_id` the refusal is a duplicate key. Sends nothing.
+   *
+   * @param filter What is to be updated.
+   * @param update Update operators, or a pipeline; not a replacement.
+   * @param options `field`: where the document keeps the token, `fencingToken` by default. One for each lock that guards it.
+   * @returns Both, to be given to `updateOne` or `findOneAndUpdate`.
+   * @throws `LOCK_INVALID_ARGUMENT`.
+   */
+  fence<F extends object, U extends object>(filter: F, update: U, options?: LockFenceOptions): FencedUpdate {
+    return fencedUpdate(this.fencingToken, filter, update, options);
+  }
+
+  /**
+   * Waits until somebody else waits for this lock, in this process or another: a long job can then make room by `yield`.
+   * What others do is looked up every `patrolIntervalMS`, for as long as somebody asks. Never rejects.
+   *
+   * @returns `true` when somebody waits; `false` when the hold has ended before.
+   */
+  contended(): Promise<boolean> {
+    return this.#work.contended(this.#hold);
+  }
+
+  /**
+   * Makes room: releases the lock, and waits for it again behind all who wait now. It is then the same `Lock` with a new
+   * `fencingToken`, and the same `signal`. Meanwhile it is not held.
+   *
+   * @param options `timeoutMS` and `signal` end the wait, as those of `lock`.
+   * @throws `LOCK_LOST` where it was not held, or its release was not acknowledged. Else as `lock`: then it is not held
+   * any more.
+   */
+  async yield(options?: LockYieldOptions): Promise<void> {
+    this.#hold = await this.#work.yieldHold(this.#hold, options);
   }
 
   /** @internal The reason of `signal`, once the lock is lost. */

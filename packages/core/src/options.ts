@@ -115,7 +115,10 @@ export interface LockSettings {
   readonly collectionName?: string | undefined;
   /** A name for this process, shown to those who wait for its locks. Up to 256 bytes; default none. */
   readonly label?: string | undefined;
-  /** Where messages go. Default: errors to `console.error`, the rest nowhere. With one given nothing else is printed. */
+  /**
+   * Where messages go: `console`, a logger of pino, or three functions. Default: errors to `console.error`, the rest
+   * nowhere. With one given nothing else is printed.
+   */
   readonly logger?: Logger | undefined;
 }
 

@@ -9,6 +9,7 @@
  * `LOCK_INVALID_OPTION`, `LOCK_CLOSED`). Names in capitals are those of the protocol page.
  */
 import type { LockState, SessionState, TicketState } from './protocol/documents.js';
+import type { ForcedNote } from './protocol/forced.js';
 import type { TicketRef } from './protocol/grant.js';
 
 /** A new session, as it is first written. */
@@ -77,6 +78,12 @@ export interface NotedArrivals {
   readonly numbers: readonly number[];
 }
 
+/** A ticket as it is written, with what is shown of its callers. */
+export interface ArrivingTicket extends TicketRef {
+  /** The labels of its first callers that have one. */
+  readonly labels?: readonly string[];
+}
+
 /** The commands. */
 export interface LockStore {
   /** Connects, checks the topology and makes sure of the indexes. Repeatable; cheap once it has succeeded. */
@@ -101,27 +108,29 @@ export interface LockStore {
   arrive(request: {
     readonly key: string;
     readonly session: string;
-    readonly tickets: readonly TicketRef[];
+    readonly tickets: readonly ArrivingTicket[];
   }): Promise<void>;
   /** PREFETCH: the lock document, then the head of the queue. */
   readQueue(request: QueueRequest): Promise<QueueView>;
-  /** HANDOFF: `grant` → `next`, `fence` := the last token of next. false: `grant` stands no more. */
+  /** HANDOFF: `grant` → `next`, `fence` := the last token of next. false: `grant` stands no more. With the note of FORCE, if it is one. */
   handoff(request: {
     readonly key: string;
     readonly grant: string;
     readonly next: string;
     readonly fence: number;
+    readonly forced?: string;
   }): Promise<boolean>;
   /**
    * VACATE: to vacant when `arrivals` is still the same; to the first arrival when that is number `arrivals`+1, its
    * ticket is not among `grant`'s and its session is not among `withoutSessions`. The reply is the document after; null: `grant`
-   * stands no more.
+   * stands no more. With the note of FORCE, if it is one.
    */
   vacate(request: {
     readonly key: string;
     readonly grant: string;
     readonly arrivals: number;
     readonly withoutSessions: readonly string[];
+    readonly forced?: string;
   }): Promise<LockState | null>;
   /**
    * RESCUE: grants the head of a vacant lock at exactly this fence, or of an absent one (`fence` null: the document is
@@ -162,9 +171,19 @@ export interface GrantFact {
   readonly grant: string;
 }
 
+/** What the change stream says: a run of ours was ended by hand. */
+export interface ForcedFact {
+  readonly key: string;
+  readonly note: ForcedNote;
+}
+
 /** What the feed tells the engine. Facts may be missing, late, repeated; after `onOpened` whatever was missed is over. */
 export interface FeedListener {
   onFact(fact: GrantFact): void;
+  /** A run of the session was ended by hand. May be repeated long after. */
+  onForced?(fact: ForcedFact): void;
+  /** By how much a fact came late, in milliseconds, where that can be told; for events. */
+  onLag?(lag: { readonly lagMS: number; readonly uncertaintyMS: number }): void;
   /** The stream is open, for the first time or again: facts from before may have been missed. */
   onOpened(): void;
   /** The stream broke and is being opened again; for events and logs. */

@@ -7,6 +7,7 @@ import type { Random } from '../base/random.js';
 import { LockClosedError, type LockHolder, LockLimitError, type LockLostError, LockTimeoutError } from '../errors.js';
 import type { LockEventName, LockEvents } from '../events.js';
 import type { ChangeFeed, FeedHandle, FeedListener, LockStore } from '../ports.js';
+import { type ForcedNote, parseForced } from '../protocol/forced.js';
 import { decodeKey } from '../protocol/key.js';
 import {
   type AttemptContext,
@@ -17,7 +18,9 @@ import {
   SessionGone,
   untilAcknowledged,
 } from './attempt.js';
-import type { Hold } from './hold.js';
+import { Contention } from './contention.js';
+import { type ForceRequest, Forcer } from './forcer.js';
+import type { Hold, LossFacts } from './hold.js';
 import { Patrol } from './patrol.js';
 import { Reaper } from './reaper.js';
 import type { AcquireRequest } from './request.js';
@@ -46,8 +49,10 @@ export interface EngineSettings {
   readonly random: Random;
   readonly host: string;
   readonly pid: number;
-  /** Called with every event. Must not throw. */
-  emit<N extends LockEventName>(name: N, ...payload: LockEvents[N]): void;
+  /** Whether anybody listens to an event, which need not be found out then. */
+  listens(name: LockEventName): boolean;
+  /** Called with every event, and with the request where it is about one call. Must not throw. */
+  emit<N extends LockEventName>(name: N, event: LockEvents[N][0], request?: AcquireRequest): void;
 }
 
 /** How an engine moves. */
@@ -68,6 +73,9 @@ const REMEMBERED_MAX = 10_000;
 const BURIAL_LEASES_MAX = 20;
 /** For how long a client that closes goes on passing on what its lost sessions held. */
 const BURIAL_LIMIT_MS = 2_000;
+/** How many holds that fell at once are looked up for who has ended them by hand, and how long that may take. */
+const TOLD_MAX = 16;
+const TOLD_WITHIN_MS = 1_000;
 /** For which share of a lease an answer is waited for before a command is sent again, perhaps on another connection. */
 const ATTEMPT_SHARE = 0.5;
 
@@ -80,6 +88,8 @@ export class Engine {
   readonly #reaper: Reaper;
   readonly #patrol: Patrol;
   readonly #deleter: TicketDeleter;
+  readonly #forcer: Forcer;
+  readonly #contention: Contention;
   readonly #waiters = new Set<Waiter>();
   #phase: EnginePhase = 'open';
   /** Ends when the client is closed. */
@@ -103,6 +113,10 @@ export class Engine {
   #closing: Promise<void> | null = null;
   /** Called whenever something came to rest; `close` waits on it. */
   #onRest: (() => void) | null = null;
+  /** How many calls beside the queues need the database now. */
+  #usesCount = 0;
+  /** Ends when holders are not to be waited for any more. */
+  readonly #grace = new Lifespan();
   /** Lost sessions of our own that are being passed on. */
   readonly #burials = new Set<Lifespan>();
 
@@ -114,6 +128,8 @@ export class Engine {
     this.#deleter = new TicketDeleter(store, this.#attempts, options.leaseDurationMS, () => this.#rest());
     this.#reaper = new Reaper(this.#reaperHost());
     this.#patrol = new Patrol(this.#patrolHost(onFailure), this.#reaper);
+    this.#forcer = new Forcer(this.#forcerHost());
+    this.#contention = new Contention(this.#contentionHost());
   }
 
   /** Topology, indexes and session ahead of time. */
@@ -145,10 +161,40 @@ export class Engine {
     return this.#enqueue(request, 'try');
   }
 
-  /** Rejects who waits, ends what is held, releases, and ends the session. At most until the local deadline. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Rejects who waits, lets holders finish for `graceMS`, ends what is still held, releases, and ends the session. At most
+   * until the local deadline then. A later call may shorten the grace.
+   */
+  close(graceMS = 0): Promise<void> {
+    if (graceMS <= 0) this.#grace.end();
+    this.#closing ??= this.#close(graceMS);
     return this.#closing;
+  }
+
+  /** Has the database open for something beside the queues. Rejects with a `LockError`. */
+  async use<T>(send: () => Promise<T>): Promise<T> {
+    if (this.#phase !== 'open') throw new LockClosedError('The client was closed.');
+    this.#connected = true;
+    this.#usesCount += 1;
+    try {
+      await this.#settings.store.prepare();
+      return await send();
+    } finally {
+      this.#usesCount -= 1;
+      this.#rest();
+    }
+  }
+
+  /** Ends the run that has this token. false: it does not stand any more. Rejects with a `LockError`. */
+  forceRelease(request: ForceRequest): Promise<boolean> {
+    return this.use(() => this.#forcer.release(request, this.#life)).catch((error) => {
+      throw error instanceof SessionGone ? new LockClosedError('The client was closed.') : error;
+    });
+  }
+
+  /** Resolves with true when somebody waits behind this hold, with false when it has ended. */
+  contended(hold: Hold): Promise<boolean> {
+    return this.#contention.ask(hold);
   }
 
   // --- waiters ----------------------------------------------------------------------------------------------------
@@ -166,6 +212,7 @@ export class Engine {
     });
     this.#waiters.add(waiter);
     this.#queue(request.key).enqueue(waiter);
+    this.#contention.look();
     return waiter.outcome;
   }
 
@@ -263,6 +310,9 @@ export class Engine {
       get session() {
         return engine.#session;
       },
+      get positionsWanted() {
+        return engine.#settings.listens('position');
+      },
       report: this.#makeReport(),
       openSession: () => this.#openSession(),
       openFeed: (session) => this.#openFeed(session),
@@ -279,25 +329,36 @@ export class Engine {
 
   #makeReport(): ConstructorParameters<typeof ResourceQueue>[2]['report'] {
     return {
-      waiting: ({ resource, id, key, label }) => {
+      waiting: (request) => {
+        const { resource, id, key, label } = request;
         const holder = this.#holderOf(key);
-        this.#emit('waiting', { resource, id, ...(label !== undefined && { label }), ...(holder && { holder }) });
+        const facts = { resource, id, ...(label !== undefined && { label }), ...(holder && { holder }) };
+        this.#emit('waiting', facts, request);
+      },
+      position: (waiter, position, estimatedWaitMS) => {
+        const { resource, id, label } = waiter.request;
+        const facts = { position, waitedMS: waiter.waitedMS, ...(estimatedWaitMS !== null && { estimatedWaitMS }) };
+        this.#emit('position', { resource, id, ...facts, ...(label !== undefined && { label }) }, waiter.request);
       },
       granted: (hold, waiter) => {
         const { label } = waiter.request;
         const { resource, id, fencingToken, session } = hold;
         const waitedMS = hold.grantedAt - waiter.startedAt;
-        this.#emit('granted', {
-          resource,
-          id,
-          fencingToken,
-          waitedMS,
-          session: session.id,
-          ...(label !== undefined && { label }),
-        });
+        const facts = { fencingToken, waitedMS, session: session.id, ...(label !== undefined && { label }) };
+        this.#emit('granted', { resource, id, ...facts }, hold.request);
       },
-      released: (hold) => this.#emit('released', this.#factsOf(hold)),
-      lost: (hold: Hold, error: LockLostError) => this.#emit('lost', { ...this.#factsOf(hold), error }),
+      released: (hold) => {
+        this.#emit('released', this.#factsOf(hold), hold.request);
+        this.#contention.look();
+      },
+      lost: (hold: Hold, error: LockLostError) => {
+        this.#emit('lost', { ...this.#factsOf(hold), error }, hold.request);
+        this.#contention.look();
+      },
+      unreleased: (hold, error) => {
+        this.#emit('error', { error, ...this.#factsOf(hold) }, hold.request);
+        this.#contention.look();
+      },
       failed: (error, request) => {
         this.#emit('error', { error, ...(request && { resource: request.resource, id: request.id }) });
       },
@@ -309,8 +370,8 @@ export class Engine {
     return { resource, id, fencingToken, heldMS: this.#settings.clock.nowMS() - grantedAt, session: session.id };
   }
 
-  #emit<N extends LockEventName>(name: N, ...payload: LockEvents[N]): void {
-    this.#settings.emit(name, ...payload);
+  #emit<N extends LockEventName>(name: N, event: LockEvents[N][0], request?: AcquireRequest): void {
+    this.#settings.emit(name, event, request);
   }
 
   #nextOrder(): number {
@@ -340,6 +401,7 @@ export class Engine {
     const session = new Session(draft, { store }, options, this.#attempts, {
       onLost: (lost, why) => this.#onSessionLost(lost, why),
       onHeartbeat: () => void this.#audit(),
+      onRenewed: ({ id }, took) => this.#emit('session:renewed', { session: id, ...took }),
     });
     await session.open();
     if (this.#phase !== 'open') return this.#abandon(session);
@@ -423,6 +485,8 @@ export class Engine {
     opening.catch(() => {});
     const listener: FeedListener = {
       onFact: ({ key, grant }) => this.#receive(key, grant),
+      onForced: ({ key, note }) => this.#loseForced(key, note),
+      onLag: (lag) => this.#emit('stream:delivered', { session: session.id, ...lag }),
       onOpened: () => {
         this.#feedProven = true;
         endWait();
@@ -484,12 +548,51 @@ export class Engine {
       (await untilAcknowledged(this.#attempts, session, read)).map(({ key, grant }) => [key, grant]),
     );
     for (const [key, grant] of grants) this.#receive(key, grant);
-    for (const queue of [...this.#queues.values()]) {
-      const { run } = queue;
+    const fallen = [...this.#queues.values()].filter(({ key, run }) => {
       const judged = run !== null && run.phase === 'serving' && run.order < readOrder;
-      if (judged && grants.get(queue.key) !== run.text)
-        queue.loseRun('the lock document does not name this session any more');
+      return judged && grants.get(key) !== run.text;
+    });
+    await Promise.all(fallen.map((queue, index) => this.#loseFallen(queue, index < TOLD_MAX)));
+  }
+
+  /** A run that stands no more: ended by hand, as the lock document then says, or taken over. */
+  async #loseFallen(queue: ResourceQueue, isTold: boolean): Promise<void> {
+    const { key, run } = queue;
+    const note = isTold ? await this.#readForced(key) : null;
+    if (run === null || queue.run !== run) return;
+    if (note !== null && this.#loseForced(key, note)) return;
+    queue.loseRun('the lock document does not name this session any more');
+  }
+
+  /** One try, and not for long: the hold is lost already. */
+  async #readForced(key: string): Promise<ForcedNote | null> {
+    const limit = new Lifespan();
+    const timer = this.#settings.clock.setTimer(() => limit.end(), TOLD_WITHIN_MS);
+    const request = { key, withoutTickets: [], withoutSessions: [], limit: 1 };
+    try {
+      const view = await untilAcknowledged(
+        this.#attempts,
+        limit,
+        () => this.#settings.store.readQueue(request),
+        () => true,
+      );
+      return parseForced(view.lock?.forced);
+    } catch {
+      return null;
+    } finally {
+      timer.cancel();
     }
+  }
+
+  /** Whether it was the run that is held here. */
+  #loseForced(key: string, note: ForcedNote): boolean {
+    const queue = this.#queues.get(key);
+    const { session, ...forced } = note;
+    const grant = queue?.run?.grant;
+    if (queue === undefined || grant?.session !== session || grant.firstToken !== forced.fencingToken) return false;
+    const facts: LossFacts = { forced };
+    queue.loseRun(`it was released by force by ${forced.by}: ${forced.reason}`, facts);
+    return true;
   }
 
   // --- idleness ---------------------------------------------------------------------------------------------------
@@ -528,7 +631,7 @@ export class Engine {
   }
 
   get #idle(): boolean {
-    const waits = this.#waiters.size > 0 || this.#queues.size > 0 || this.#opening !== null;
+    const waits = this.#waiters.size > 0 || this.#queues.size > 0 || this.#opening !== null || this.#usesCount > 0;
     return !waits && this.#deleter.idle && this.#burials.size === 0;
   }
 
@@ -570,12 +673,13 @@ export class Engine {
 
   // --- closing ----------------------------------------------------------------------------------------------------
 
-  async #close(): Promise<void> {
+  async #close(graceMS: number): Promise<void> {
     this.#phase = 'closing';
     this.#life.end();
     this.#idleTimer?.cancel();
-    for (const queue of [...this.#queues.values()]) queue.close(closedError);
     for (const waiter of [...this.#waiters]) waiter.leave(closedError(waiter.request));
+    if (graceMS > 0) await this.#untilReleased(graceMS);
+    for (const queue of [...this.#queues.values()]) queue.close(closedError);
     // A session that is being written has its end written, too.
     if (this.#opening !== null) await this.#untilSettled(this.#opening);
     this.#session?.stopRenewing();
@@ -596,6 +700,17 @@ export class Engine {
     const end = (): void => limit.end();
     ending.then(end, end);
     await pause(this.#attempts, limit, this.#attempts.attemptTimeoutMS);
+  }
+
+  /** Until nothing is held any more, and no longer than `graceMS`. */
+  async #untilReleased(graceMS: number): Promise<void> {
+    const lookUp = (): void => {
+      if ([...this.#queues.values()].every(({ run }) => run === null)) this.#grace.end();
+    };
+    this.#onRest = lookUp;
+    lookUp();
+    await pause(this.#attempts, this.#grace, graceMS);
+    this.#onRest = null;
   }
 
   /** Until everything was released and deleted, at most until the session is gone. */
@@ -630,6 +745,32 @@ export class Engine {
       awaits: (key) => this.#queues.get(key)?.awaiting ?? false,
       onGranted: (key, grant) => this.#receiveIfOurs(key, grant),
       onReaped: (session, locksCount) => this.#emit('session:reaped', { session, locksCount }),
+    };
+  }
+
+  #forcerHost(): ConstructorParameters<typeof Forcer>[0] {
+    const { store, options } = this.#settings;
+    return {
+      store,
+      attempts: this.#attempts,
+      runMaxCount: options.runMaxCount,
+      onForced: (key, text, next) => {
+        const note = parseForced(text);
+        if (note !== null) this.#loseForced(key, note);
+        if (next !== null) this.#receiveIfOurs(key, next);
+      },
+    };
+  }
+
+  #contentionHost(): ConstructorParameters<typeof Contention>[0] {
+    const { store, options } = this.#settings;
+    return {
+      store,
+      attempts: this.#attempts,
+      patrolIntervalMS: options.patrolIntervalMS,
+      queue: (key) => this.#queues.get(key),
+      onContended: ({ resource, id, fencingToken, session, request }) =>
+        this.#emit('contended', { resource, id, fencingToken, session: session.id }, request),
     };
   }
 

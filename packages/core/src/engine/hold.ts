@@ -2,7 +2,7 @@
  * The hold: what a caller has between grant and release, with its own fencing token inside the run. `held` is read
  * against the clock each time, because the timer that would end it may be late.
  */
-import { LockLostError } from '../errors.js';
+import { type ForcedRelease, LockLostError } from '../errors.js';
 import type { AcquireRequest } from './request.js';
 import type { Session } from './session.js';
 
@@ -13,6 +13,16 @@ export type HoldPhase = 'held' | 'released' | 'lost';
 export interface HoldOwner {
   /** Resolves when the release is acknowledged, or can not be any more: whether this hold was released by it. */
   releaseHold(hold: Hold): Promise<boolean>;
+  /** The stored grant of the run that this hold belongs to; null: it belongs to none any more. */
+  grantOf(hold: Hold): string | null;
+  /** The server does not name us any more, as somebody has seen: look. */
+  doubt(hold: Hold): void;
+}
+
+/** Why a hold was lost, beside the sentence. */
+export interface LossFacts {
+  readonly cause?: unknown;
+  readonly forced?: ForcedRelease;
 }
 
 export class Hold {
@@ -24,6 +34,9 @@ export class Hold {
   #releasing: Promise<boolean> | null = null;
   #aborter: AbortController | null = null;
   #lostError: LockLostError | null = null;
+  /** How many transactions are being committed on this hold, and who waits for them. */
+  #commitsCount = 0;
+  #onCommitted: (() => void) | null = null;
   readonly #owner: HoldOwner;
 
   constructor(request: AcquireRequest, fencingToken: number, grantedAt: number, session: Session, owner: HoldOwner) {
@@ -64,23 +77,81 @@ export class Hold {
     return this.#lostError;
   }
 
+  /** The grant that a transaction of this hold is conditional on. Throws where the lock is not held. */
+  get grant(): string {
+    const grant = this.held ? this.#owner.grantOf(this) : null;
+    if (grant === null) throw this.#lostError ?? this.notHeld();
+    return grant;
+  }
+
+  /**
+   * A transaction is about to be committed: until it has ended nobody else is served, in this process either. Throws
+   * where the lock is not held. The result says that it has ended.
+   */
+  beginCommit(): () => void {
+    void this.grant;
+    this.#commitsCount += 1;
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      this.#commitsCount -= 1;
+      if (this.#commitsCount === 0) this.#onCommitted?.();
+    };
+  }
+
+  /** The server does not name this hold any more. */
+  doubt(): LockLostError {
+    this.#owner.doubt(this);
+    return this.#lostError ?? this.#lossError('the lock document does not name it any more', {});
+  }
+
+  /** Goes on with the signal of an earlier hold of the same caller. */
+  continueSignal(earlier: Hold): void {
+    this.#aborter = earlier.#aborter;
+  }
+
   /** The first call passes the lock on; the others wait for it. Never rejects. */
   release(): Promise<boolean> {
     if (this.#releasing !== null) return this.#releasing.then(() => false);
     this.session.check();
     if (this.#phase !== 'held') return Promise.resolve(false);
     this.#phase = 'released';
-    this.#releasing = this.#owner.releaseHold(this);
+    const commits = this.#untilCommitted();
+    this.#releasing =
+      commits === null ? this.#owner.releaseHold(this) : commits.then(() => this.#owner.releaseHold(this));
     return this.#releasing;
   }
 
+  /** null: there is none. At most until the session is gone: then the server alone decides between them and others. */
+  #untilCommitted(): Promise<void> | null {
+    if (this.#commitsCount === 0) return null;
+    return new Promise((resolve) => {
+      const stop = this.session.onGone(resolve);
+      this.#onCommitted = () => {
+        stop();
+        resolve();
+      };
+    });
+  }
+
   /** It can no longer be relied on. Returns the error, or null where it had ended before. */
-  lose(why: string, cause?: unknown): LockLostError | null {
+  lose(why: string, facts: LossFacts = {}): LockLostError | null {
     if (this.#phase !== 'held') return null;
     this.#phase = 'lost';
-    const { resource, id, fencingToken } = this;
-    this.#lostError = new LockLostError(`The lock was lost: ${why}.`, { resource, id, fencingToken, cause });
+    this.#lostError = this.#lossError(why, facts);
     this.#aborter?.abort(this.#lostError);
     return this.#lostError;
+  }
+
+  #lossError(why: string, facts: LossFacts): LockLostError {
+    const { resource, id, fencingToken } = this;
+    return new LockLostError(`The lock was lost: ${why}.`, { resource, id, fencingToken, ...facts });
+  }
+
+  /** For whoever needs it held. */
+  notHeld(): LockLostError {
+    const { resource, id, fencingToken } = this;
+    return new LockLostError('The lock is not held any more.', { resource, id, fencingToken });
   }
 }

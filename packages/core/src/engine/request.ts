@@ -14,4 +14,6 @@ export interface AcquireRequest {
   readonly timeoutMS: number;
   /** Ends the wait; without effect after the grant. */
   readonly signal?: AbortSignal;
+  /** The api's own: handed back with every event that is about this call. */
+  readonly acquisition?: object;
 }

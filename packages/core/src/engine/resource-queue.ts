@@ -10,7 +10,8 @@ import type { LockState } from '../protocol/documents.js';
 import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
 import { type AttemptContext, isHopeless, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
-import { Hold, type HoldOwner } from './hold.js';
+import { Hold, type HoldOwner, type LossFacts } from './hold.js';
+import { Pace } from './pace.js';
 import type { AcquireRequest } from './request.js';
 import { HeldRun, type Slot, type Successors } from './run.js';
 import type { Session } from './session.js';
@@ -42,9 +43,13 @@ export interface QueueMemory {
 /** What happened, for events and logs. */
 export interface QueueReport {
   waiting(request: AcquireRequest): void;
+  /** How many callers are before this one and itself, and how long they are expected to take; null: nothing is known. */
+  position(waiter: Waiter, position: number, estimatedWaitMS: number | null): void;
   granted(hold: Hold, waiter: Waiter): void;
   released(hold: Hold): void;
   lost(hold: Hold, error: LockLostError): void;
+  /** A release was not acknowledged in time: nobody knows yet whether it was applied. */
+  unreleased(hold: Hold, error: unknown): void;
   failed(error: unknown, request?: AcquireRequest): void;
 }
 
@@ -72,8 +77,10 @@ export interface QueueHost {
   deleteTicketLater(session: Session, n: number): void;
   /** Someone else holds it: look who, at once. */
   patrolSoon(key: string): void;
-  /** An arrival may have been granted although nobody waits for it any more. */
+  /** An arrival may have been granted although nobody waits for it any more, or a hold not stand any more. */
   auditSoon(): void;
+  /** Whether anybody wants to know positions: then they are looked up at once. */
+  readonly positionsWanted: boolean;
   /** Waits before another try for a session. */
   backOff(triesCount: number): Promise<void>;
   /** There is nothing left here. */
@@ -103,6 +110,7 @@ export class ResourceQueue implements HoldOwner {
   #auditAsked = false;
   #auditComes = false;
   #sessionTriesCount = 0;
+  #pace: Pace | null = null;
   /** A caller of this lock, whose own values are in the reports of failures. */
   #subject: AcquireRequest | undefined;
 
@@ -251,8 +259,25 @@ export class ResourceQueue implements HoldOwner {
     }
     const released = await this.#untilReleased(run);
     if (released) this.#host.report.released(hold);
-    else this.#host.report.failed(releaseUnknown(hold), hold.request);
+    else this.#host.report.unreleased(hold, releaseUnknown(hold));
     return released;
+  }
+
+  grantOf(hold: Hold): string | null {
+    return this.#run?.current === hold ? this.#run.text : null;
+  }
+
+  doubt(): void {
+    this.#host.auditSoon();
+  }
+
+  /** Whether somebody waits behind the run that is held, as far as is known here; asked by whoever would make room. */
+  async contended(): Promise<boolean> {
+    const run = this.#run;
+    if (run === null) return false;
+    if (this.awaiting || run.unserved().length > 0) return true;
+    const known = await Promise.resolve(run.successors).catch(() => null);
+    return known !== null && known.next !== null;
   }
 
   /** Waits no longer than until the local deadline as it is now: renewals move it on for as long as the process lives. */
@@ -264,14 +289,14 @@ export class ResourceQueue implements HoldOwner {
   // --- losing -----------------------------------------------------------------------------------------------------
 
   /** The run stands no more although we did not release it. Those of it who were not served wait again. */
-  loseRun(why: string, cause?: unknown): void {
+  loseRun(why: string, facts?: LossFacts): void {
     const run = this.#run;
     if (run === null) return;
     const hold = run.current;
     run.current = null;
     this.#waitAgain(run.unserved());
     this.#endRun(run, false);
-    this.#lose(hold, why, cause);
+    this.#lose(hold, why, facts);
     this.#work();
   }
 
@@ -301,7 +326,7 @@ export class ResourceQueue implements HoldOwner {
     const hold = run.current;
     run.current = null;
     run.phase = 'finished';
-    this.#lose(hold, 'the client was closed', hold && reason(hold.request));
+    this.#lose(hold, 'the client was closed', hold === null ? {} : { cause: reason(hold.request) });
     this.#work();
   }
 
@@ -311,8 +336,8 @@ export class ResourceQueue implements HoldOwner {
     return waiters;
   }
 
-  #lose(hold: Hold | null, why: string, cause?: unknown): void {
-    const error = hold?.lose(why, cause);
+  #lose(hold: Hold | null, why: string, facts?: LossFacts): void {
+    const error = hold?.lose(why, facts);
     if (hold && error) this.#host.report.lost(hold, error);
   }
 
@@ -517,7 +542,8 @@ export class ResourceQueue implements HoldOwner {
     const send = (): Promise<void> => {
       triesCount += 1;
       if (triesCount > 1) for (const ticket of tickets) ticket.resent = true;
-      return this.#host.store.arrive({ key: this.key, session: session.id, tickets: tickets.map(({ ref }) => ref) });
+      const arriving = tickets.map((ticket) => ticket.arriving);
+      return this.#host.store.arrive({ key: this.key, session: session.id, tickets: arriving });
     };
     try {
       await untilAcknowledged(this.#attempts, session, send);
@@ -532,6 +558,7 @@ export class ResourceQueue implements HoldOwner {
     const order = this.#host.nextOrder();
     const closed = tickets.filter((ticket) => !this.#tickets.has(ticket.n));
     for (const ticket of tickets) ticket.arrivedOrder = order;
+    if (this.#host.positionsWanted) this.#host.patrolSoon(this.key);
     if (closed.length === 0) return;
     this.#deleteTickets(session, closed);
     if (closed.some(hasLeft)) void this.#auditWhenDeleted();
@@ -710,9 +737,29 @@ export class ResourceQueue implements HoldOwner {
       (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
     );
     for (const ticket of gone) this.#arriveAnew(ticket);
+    if (seen !== null && this.#host.positionsWanted) this.#tellPositions(seen);
     // A mark on a vacant document would grant the marker; the head of its queue is rescued instead.
     if (seen !== null && seen.lock.grant !== null) this.#compareBorn(seen.lock.born, readOrder);
     this.#work();
+  }
+
+  /** Those of ours among the first tickets. Who is further behind hears of it later. */
+  #tellPositions({ lock, head }: AwaitedLock): void {
+    const session = this.#host.session;
+    const granted = parseGrant(lock.grant);
+    this.#pace ??= new Pace();
+    const pace = this.#pace.note(lock.fence, this.#host.clock.nowMS());
+    let ahead = 0;
+    for (const { session: of, n, callers } of head) {
+      if (of === granted?.session && granted.tickets.some((ticket) => ticket.n === n)) continue;
+      const ticket = of === session?.id ? this.#tickets.get(n) : undefined;
+      ticket?.waiters.forEach((waiter, index) => {
+        const position = ahead + index + 1;
+        if (waiter.phase === 'waiting')
+          this.#host.report.position(waiter, position, pace === null ? null : position * pace);
+      });
+      ahead += callers;
+    }
   }
 
   /** Its document is gone and it was not granted: its waiters take a new number; a grant to the old one still counts. */

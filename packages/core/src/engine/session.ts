@@ -23,6 +23,8 @@ export interface SessionListener {
   onLost(session: Session, why: string): void;
   /** A heartbeat is due: the audit rides on it. */
   onHeartbeat(session: Session): void;
+  /** A heartbeat was acknowledged, so long after it was due, and so long after it was sent; for events. */
+  onRenewed(session: Session, took: { readonly delayMS: number; readonly roundTripMS: number }): void;
 }
 
 /** Renewals that may be on their way at once: one a heartbeat, for as long as one lease lasts. */
@@ -165,19 +167,20 @@ export class Session implements Lifetime {
   }
 
   #scheduleHeartbeat(): void {
+    const dueAt = this.#clock.nowMS() + this.#settings.heartbeatIntervalMS;
     this.#heartbeat = this.#clock.setTimer(() => {
       if (!this.check()) return;
       this.#scheduleHeartbeat();
-      void this.#renew();
+      void this.#renew(dueAt);
       this.#listener.onHeartbeat(this);
     }, this.#settings.heartbeatIntervalMS);
   }
 
-  async #renew(): Promise<void> {
+  async #renew(dueAt: number): Promise<void> {
     if (this.#renewalsCount >= RENEWALS_MAX) return;
     this.#renewalsCount += 1;
     try {
-      await untilAcknowledged(this.#context, this, () => this.#renewOnce());
+      await untilAcknowledged(this.#context, this, () => this.#renewOnce(dueAt));
     } catch (error) {
       if (error instanceof SessionGone) return;
       this.#context.onFailure(error);
@@ -187,11 +190,13 @@ export class Session implements Lifetime {
     }
   }
 
-  async #renewOnce(): Promise<void> {
+  async #renewOnce(dueAt: number): Promise<void> {
     const startedAt = this.#clock.nowMS();
     const answer = await this.#store.renewSession({ session: this.id, leaseMS: this.#settings.leaseDurationMS });
     if (!this.check()) return;
-    if (answer === null) this.lose('it was declared dead, or removed, by another process');
-    else this.#extend(startedAt);
+    if (answer === null) return this.lose('it was declared dead, or removed, by another process');
+    this.#extend(startedAt);
+    const nowMS = this.#clock.nowMS();
+    this.#listener.onRenewed(this, { delayMS: nowMS - dueAt, roundTripMS: nowMS - startedAt });
   }
 }

@@ -2,8 +2,12 @@
  * The ticket as this process knows it: a number that stands for some waiters in one TRY or one ARRIVE. It is open from
  * before it is sent until none of its waiters waits for it any more.
  */
+import type { ArrivingTicket } from '../ports.js';
 import type { TicketRef } from '../protocol/grant.js';
 import type { Waiter } from './waiter.js';
+
+/** How many labels a ticket shows. */
+const LABELS_MAX = 16;
 
 export class Ticket {
   readonly n: number;
@@ -27,6 +31,12 @@ export class Ticket {
 
   get ref(): TicketRef {
     return { n: this.n, callers: this.waiters.length };
+  }
+
+  /** As it is written. */
+  get arriving(): ArrivingTicket {
+    const labels = this.waiters.flatMap(({ request }) => request.label ?? []).slice(0, LABELS_MAX);
+    return labels.length === 0 ? this.ref : { ...this.ref, labels };
   }
 
   /** Whether a grant to it would be a delivery. */

@@ -13,9 +13,11 @@ import type { Clock } from '../base/clock.js';
 import { callSafely } from '../base/safely.js';
 import { LockUnavailableError } from '../errors.js';
 import type { ChangeFeed, FeedHandle, FeedListener } from '../ports.js';
+import { parseForced } from '../protocol/forced.js';
 import { type Connection, cursorOf, type Reply } from './connection.js';
 import { codeOf, failureOf } from './failures.js';
 import type { Preparation } from './prepare.js';
+import type { ServerClock } from './server-clock.js';
 import { streamStages } from './stream-stages.js';
 
 /** How long the server waits for an event before it answers a `getMore` with none: the pulse of the stream. */
@@ -37,6 +39,7 @@ export interface FeedOptions {
   readonly collection: string;
   readonly preparation: Preparation;
   readonly clock: Clock;
+  readonly serverClock: ServerClock;
 }
 
 type StreamOptions = FeedOptions & { readonly session: string; readonly listener: FeedListener };
@@ -158,9 +161,16 @@ class GrantStream implements FeedHandle {
   }
 
   #deliver(documents: readonly Reply[]): void {
-    for (const { key, grant } of documents) {
-      if (typeof key !== 'string' || typeof grant !== 'string') continue;
-      this.#tell(() => this.#options.listener.onFact({ key, grant }));
+    const { session, listener, serverClock } = this.#options;
+    for (const { key, grant, forced, writtenAt } of documents) {
+      if (typeof key !== 'string') continue;
+      const lag = serverClock.lagOf(writtenAt);
+      if (lag !== null) this.#tell(() => listener.onLag?.(lag));
+      const note = parseForced(forced);
+      if (note?.session === session) this.#tell(() => listener.onForced?.({ key, note }));
+      // What followed a run that was ended by hand is somebody else's.
+      if (typeof grant === 'string' && grant.startsWith(`${session}/`))
+        this.#tell(() => listener.onFact({ key, grant }));
     }
   }
 

@@ -90,8 +90,8 @@ export function arrivalMark({ key, session, ticket }: RequestOf<'tryGrant'>): Co
 }
 
 /** HANDOFF: `grant` → `next`. `n` of the reply says whether it stood. */
-export function handoffCommand(collection: string, { key, grant, next, fence }: RequestOf<'handoff'>): Command {
-  return updateOne(collection, { q: { _id: key, grant, v: VERSION_MATCHES }, u: setGrant(next, fence) });
+export function handoffCommand(collection: string, { key, grant, next, fence, forced }: RequestOf<'handoff'>): Command {
+  return updateOne(collection, { q: { _id: key, grant, v: VERSION_MATCHES }, u: setGrant(next, fence, forced) });
 }
 
 /** RESCUE of a vacant document at exactly this fence. */
@@ -116,13 +116,14 @@ export function rescueAbsentCommand(collection: string, { key, session, tickets 
  * ticket of this grant and not of a session to be left out; else unchanged. Replies with the document after.
  */
 export function vacateCommand(collection: string, request: RequestOf<'vacate'>): Command {
-  const { key, grant, arrivals } = request;
+  const { key, grant, arrivals, forced } = request;
   const fence = fenceAfter(grant);
-  const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW', fence };
+  const note = forced === undefined ? {} : { forced: literal(forced), forcedAt: '$$NOW' };
+  const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW', fence, ...note };
   const after = choose(
     [
       [{ $eq: [ARRIVALS, long(arrivals)] }, changed(vacant)],
-      [firstArrivalFollows(request), grantedToFirstArrival(fence)],
+      [firstArrivalFollows(request), grantedToFirstArrival(fence, note)],
     ],
     '$$ROOT',
   );
@@ -181,10 +182,10 @@ function grantFields({ before, after, callers }: { before: unknown; after: unkno
   };
 }
 
-function setGrant(grant: string, fence: number): Command {
+function setGrant(grant: string, fence: number, forced?: string): Command {
   return {
-    $set: { grant, fence: long(fence), firstArrival: null, vacantAt: null },
-    $currentDate: { grantedAt: true },
+    $set: { grant, fence: long(fence), firstArrival: null, vacantAt: null, ...(forced !== undefined && { forced }) },
+    $currentDate: { grantedAt: true, ...(forced !== undefined && { forcedAt: true }) },
   };
 }
 
@@ -195,14 +196,16 @@ const ARRIVED: Command = { $split: ['$firstArrival', '/'] };
 const ARRIVED_TICKET: Command = { $arrayElemAt: [ARRIVED, 2] };
 const ARRIVED_N: Command = { $arrayElemAt: [{ $split: [ARRIVED_TICKET, ':'] }, 0] };
 
-function grantedToFirstArrival(fence: unknown): Command {
+function grantedToFirstArrival(fence: unknown, note: Command): Command {
   const ticket = { $arrayElemAt: ['$$arrived', 2] };
   const grant = {
     before: { $concat: [{ $arrayElemAt: ['$$arrived', 1] }, '/'] },
     after: { $concat: ['/', ticket] },
     callers: { $toLong: { $arrayElemAt: [{ $split: [ticket, ':'] }, 1] } },
   };
-  return { $let: { vars: { fence, arrived: ARRIVED }, in: changed({ ...grantFields(grant), arrivals: ARRIVALS }) } };
+  return {
+    $let: { vars: { fence, arrived: ARRIVED }, in: changed({ ...grantFields(grant), arrivals: ARRIVALS, ...note }) },
+  };
 }
 
 function firstArrivalFollows({ grant, arrivals, withoutSessions }: RequestOf<'vacate'>): Command {

@@ -3,7 +3,8 @@
  * `store.ts` sends them. A ticket counts only if every field has the form we write: whatever another tool leaves in the
  * collection is filtered out by the server, before `limit`, so that it can never fill a page.
  */
-import { CALLERS_MAX, COUNT_MAX, type TicketRef, ticketId } from '../protocol/grant.js';
+import type { ArrivingTicket } from '../ports.js';
+import { CALLERS_MAX, COUNT_MAX, ticketId } from '../protocol/grant.js';
 import { COMMAND_LIMIT_MS, type Command, literal, long, MAJORITY, type RequestOf } from './commands.js';
 import { arrivalMark } from './lock-commands.js';
 
@@ -12,7 +13,7 @@ export const QUEUE_ORDER: Command = { at: 1, session: 1, n: 1 };
 
 /** Must bear any value in any field: a single document that made it fail would stop every read of that queue. */
 const NUMBER_TEXT: Command = { $convert: { input: '$n', to: 'string', onError: null, onNull: null } };
-const ID_MATCHES: Command = {
+export const ID_MATCHES: Command = {
   $cond: [
     { $eq: [{ $type: '$session' }, 'string'] },
     { $eq: ['$_id', { $concat: ['$session', '/', NUMBER_TEXT] }] },
@@ -21,19 +22,19 @@ const ID_MATCHES: Command = {
 };
 
 /** What makes a document a ticket; `key` is matched beside it. */
-const WELL_FORMED: Command = {
+export const WELL_FORMED: Command = {
   at: { $type: 'timestamp' },
   n: { $type: 'long', $gte: 1, $lte: long(COUNT_MAX) },
   // A list with such a number in it is none.
   callers: { $type: 'long', $not: { $type: 'array' }, $gte: 1, $lte: long(CALLERS_MAX) },
 };
-const SESSION_TEXT: Command = { $regex: '^[A-Za-z0-9_-]{1,64}$' };
+export const SESSION_TEXT: Command = { $regex: '^[A-Za-z0-9_-]{1,64}$' };
 const TICKET_FIELDS: Command = { session: 1, n: 1, callers: 1 };
 
 /** ARRIVE: the tickets in order, then the mark, in one ordered command. Sent again, tickets keep their places. */
 export function arriveCommand(
   collection: string,
-  { key, session, tickets }: RequestOf<'arrive'> & { readonly tickets: readonly [TicketRef, ...TicketRef[]] },
+  { key, session, tickets }: RequestOf<'arrive'> & { readonly tickets: readonly [ArrivingTicket, ...ArrivingTicket[]] },
 ): Command {
   return {
     update: collection,
@@ -47,13 +48,20 @@ export function arriveCommand(
   };
 }
 
-function ticketStatement({ key, session, ticket }: RequestOf<'tryGrant'>): Command {
+interface TicketStatement {
+  readonly key: string;
+  readonly session: string;
+  readonly ticket: ArrivingTicket;
+}
+
+function ticketStatement({ key, session, ticket }: TicketStatement): Command {
   const fields = {
     key: literal(key),
     at: { $ifNull: ['$at', '$$CLUSTER_TIME'] },
     n: literal(long(ticket.n)),
     session: literal(session),
     callers: literal(long(ticket.callers)),
+    ...(ticket.labels !== undefined && { labels: literal(ticket.labels) }),
   };
   return { q: { _id: ticketId(session, ticket.n) }, u: [{ $set: fields }], upsert: true };
 }

@@ -27,7 +27,7 @@ const ALIVE: Command = { $eq: ['$state', 'alive'] };
 const HAS_LEASE: Command = { $eq: [{ $type: '$until' }, 'date'] };
 
 /** The fields of `SessionState`, computed by the server. */
-const VIEW: Command = {
+export const SESSION_VIEW: Command = {
   v: 1,
   state: 1,
   leaseMS: 1,
@@ -107,7 +107,7 @@ export function endSessionCommand(collection: string, { session }: RequestOf<'en
 
 /** Those of the sessions that exist. */
 export function readSessionsCommand(collection: string, request: RequestOf<'readSessions'>): Command {
-  return aggregate(collection, [{ $match: { _id: { $in: request.sessions } } }, { $project: VIEW }]);
+  return aggregate(collection, [{ $match: { _id: { $in: request.sessions } } }, { $project: SESSION_VIEW }]);
 }
 
 /** The fields every session document has; without a lease given, the stored one stays. */
@@ -125,7 +125,7 @@ function upsert(collection: string, session: string, stage: Command): Command {
     findAndModify: collection,
     query: { _id: session },
     update: [stage],
-    fields: VIEW,
+    fields: { ...SESSION_VIEW, serverNow: '$$NOW' },
     upsert: true,
     new: true,
     maxTimeMS: COMMAND_LIMIT_MS,

@@ -3,7 +3,6 @@
  * reads what comes back. It decides nothing about locks and keeps no state but whether the server was checked. The
  * engine calls it by its port.
  */
-import { LockInvalidOptionError, LockNewerVersionError } from '../errors.js';
 import type {
   AwaitedLock,
   AwaitedView,
@@ -29,7 +28,9 @@ import type { Connection, Reply } from './connection.js';
 import * as locks from './lock-commands.js';
 import type { Preparation } from './prepare.js';
 import * as queue from './queue-commands.js';
+import type { ServerClock } from './server-clock.js';
 import * as sessions from './session-commands.js';
+import { foreign, isDocument, lockOf, newer } from './stored.js';
 
 /** The most keys, tickets or sessions one read asks for, so that the answer is one batch. */
 const READ_PART_COUNT = 1_000;
@@ -42,11 +43,16 @@ export class MongoLockStore implements LockStore {
   readonly #connection: Connection;
   readonly #names: CollectionNames;
   readonly #preparation: Preparation;
+  readonly #serverClock: ServerClock;
 
-  constructor(connection: Connection, { names, preparation }: { names: CollectionNames; preparation: Preparation }) {
+  constructor(
+    connection: Connection,
+    options: { names: CollectionNames; preparation: Preparation; serverClock: ServerClock },
+  ) {
     this.#connection = connection;
-    this.#names = names;
-    this.#preparation = preparation;
+    this.#names = options.names;
+    this.#preparation = options.preparation;
+    this.#serverClock = options.serverClock;
   }
 
   prepare(): Promise<void> {
@@ -58,7 +64,8 @@ export class MongoLockStore implements LockStore {
   }
 
   async renewSession(request: RequestOf<'renewSession'>): Promise<SessionState | null> {
-    const reply = await this.#connection.write(sessions.renewSessionCommand(this.#names.sessions, request));
+    const command = sessions.renewSessionCommand(this.#names.sessions, request);
+    const reply = await this.#serverClock.compare(() => this.#connection.write(command));
     return isDocument(reply.value) ? this.#sessionOf(reply.value) : null;
   }
 
@@ -83,7 +90,7 @@ export class MongoLockStore implements LockStore {
 
   async tryGrant(request: RequestOf<'tryGrant'>): Promise<LockState> {
     const reply = await this.#connection.write(locks.tryCommand(this.#names.locks, request));
-    return this.#lockOf(reply.value);
+    return lockOf(reply.value, this.#names.locks);
   }
 
   async arrive(request: RequestOf<'arrive'>): Promise<void> {
@@ -99,7 +106,7 @@ export class MongoLockStore implements LockStore {
     const found = first !== undefined && isDocument(first.lock);
     const tickets = found ? others : documents;
     return {
-      lock: found ? this.#lockOf(first.lock) : null,
+      lock: found ? lockOf(first.lock, this.#names.locks) : null,
       head: tickets.map(readTicket).filter((ticket) => ticket !== null),
       full: tickets.length >= request.limit,
     };
@@ -111,7 +118,7 @@ export class MongoLockStore implements LockStore {
 
   async vacate(request: RequestOf<'vacate'>): Promise<LockState | null> {
     const reply = await this.#connection.write(locks.vacateCommand(this.#names.locks, request));
-    return isDocument(reply.value) ? this.#lockOf(reply.value) : null;
+    return isDocument(reply.value) ? lockOf(reply.value, this.#names.locks) : null;
   }
 
   async rescue(request: RequestOf<'rescue'>): Promise<boolean> {
@@ -170,7 +177,7 @@ export class MongoLockStore implements LockStore {
   }
 
   async #changeSession(command: Command): Promise<SessionState> {
-    const reply = await this.#connection.write(command);
+    const reply = await this.#serverClock.compare(() => this.#connection.write(command));
     return this.#sessionOf(reply.value);
   }
 
@@ -186,13 +193,6 @@ export class MongoLockStore implements LockStore {
     const middle = Math.ceil(items.length / 2);
     const head = await this.#readInParts(items.slice(0, middle), command);
     return [...head, ...(await this.#readInParts(items.slice(middle), command))];
-  }
-
-  #lockOf(raw: unknown): LockState {
-    const lock = isDocument(raw) ? readLock(raw) : null;
-    if (lock === null) throw foreign(raw, this.#names.locks);
-    if (lock.version > DOCUMENT_VERSION) throw newer(this.#names.locks);
-    return lock;
   }
 
   #sessionOf(raw: unknown): SessionState {
@@ -224,22 +224,4 @@ function ticketsOf(head: unknown): TicketState[] {
 
 function matchedOne(reply: Reply): boolean {
   return reply.n === 1;
-}
-
-function isDocument(value: unknown): value is Reply {
-  return typeof value === 'object' && value !== null;
-}
-
-function newer(collection: string): LockNewerVersionError {
-  return new LockNewerVersionError(
-    `The collection "${collection}" is used by a newer version of this library: upgrade this process.`,
-  );
-}
-
-function foreign(raw: unknown, collection: string): LockInvalidOptionError {
-  const id = isDocument(raw) ? JSON.stringify(raw._id) : 'unknown';
-  return new LockInvalidOptionError([
-    `The document with _id ${id} in the collection "${collection}" was not written by this library. ` +
-      'Give the locks a collection of their own (collectionName).',
-  ]);
 }

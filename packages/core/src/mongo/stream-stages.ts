@@ -19,13 +19,21 @@ export function streamStages({
       $match: {
         // A pipeline update whose diff is larger than the document is logged, and arrives, as a replacement.
         operationType: { $in: ['insert', 'update', 'replace'] },
-        $or: [{ 'updateDescription.updatedFields.grant': named }, { 'fullDocument.grant': named }],
+        $or: [
+          { 'updateDescription.updatedFields.grant': named },
+          { 'fullDocument.grant': named },
+          // A run of this session was ended by hand.
+          { 'updateDescription.updatedFields.forced': named },
+          { 'fullDocument.forced': named },
+        ],
       },
     },
     {
       $project: {
         key: '$documentKey._id',
         grant: { $ifNull: ['$updateDescription.updatedFields.grant', '$fullDocument.grant'] },
+        forced: { $ifNull: ['$updateDescription.updatedFields.forced', '$fullDocument.forced'] },
+        writtenAt: '$wallTime',
       },
     },
   ];

@@ -21,6 +21,8 @@ export interface LockState {
   readonly firstArrival: string | null;
   /** The first token ever issued for this document: tells a recreated one. */
   readonly born: number;
+  /** The note of the last forced release, as stored. */
+  readonly forced?: string;
 }
 
 /** A ticket document, as a read of the queue gives it: in queue order. */
@@ -45,7 +47,8 @@ export interface SessionState {
   readonly label?: string;
 }
 
-type Raw = Readonly<Record<string, unknown>>;
+/** A document as it is stored. */
+export type Raw = Readonly<Record<string, unknown>>;
 
 /** Reads a lock document; null where it is not one of ours. Absent counters count as 0: an older writer left them out. */
 export function readLock(raw: Raw): LockState | null {
@@ -57,7 +60,8 @@ export function readLock(raw: Raw): LockState | null {
   if (typeof key !== 'string' || !isCount(version)) return null;
   if (!isCount(fence) || !isCount(arrivals) || !isCount(born)) return null;
   if (!isTextOrNull(grant) || !isTextOrNull(firstArrival)) return null;
-  return { key, version, grant, fence, arrivals, firstArrival, born };
+  const forced = typeof raw.forced === 'string' && { forced: raw.forced };
+  return { key, version, grant, fence, arrivals, firstArrival, born, ...forced };
 }
 
 /** Reads a ticket document; null where it is not one of ours. */

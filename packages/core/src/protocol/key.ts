@@ -57,7 +57,16 @@ export function readLockValue(name: 'resource' | 'id', value: unknown): string {
 
 /** One string for two texts. Only `resource` is escaped: its end is then the first slash, and `id` is the rest. */
 export function encodeKey({ resource, id }: KeyTexts): string {
-  return `${PREFIX}${resource.replaceAll('%', '%25').replaceAll('/', '%2F')}/${id}`;
+  return `${PREFIX}${escaped(resource)}/${id}`;
+}
+
+function escaped(resource: string): string {
+  return resource.replaceAll('%', '%25').replaceAll('/', '%2F');
+}
+
+/** What the keys of all resources that begin with a text begin with. */
+export function keyPrefix(resourcePrefix: string): string {
+  return `${PREFIX}${escaped(resourcePrefix)}`;
 }
 
 /** The texts of a key; null where `encodeKey` does not give it (another tool wrote it). */

@@ -1,0 +1,108 @@
+/**
+ * The forced release: ends the run that an operator names by one of its tokens, and passes the lock on as a take-over
+ * does, with the note of who did it and why in the same write. The engine calls it; the holder learns of it by its
+ * stream, or by its next audit.
+ */
+import type { LockStore } from '../ports.js';
+import type { LockState } from '../protocol/documents.js';
+import { formatForced } from '../protocol/forced.js';
+import { type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
+import { HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
+import { type AttemptContext, isHopeless, type Lifetime, untilAcknowledged } from './attempt.js';
+
+/** Which run, and what is noted. */
+export interface ForceRequest {
+  readonly key: string;
+  /** Any of the run's. */
+  readonly fencingToken: number;
+  readonly reason: string;
+  readonly by: string;
+}
+
+export interface ForcerHost {
+  readonly store: LockStore;
+  readonly attempts: AttemptContext;
+  readonly runMaxCount: number;
+  /** Ends it where it is ours, and gives us what followed where that is. */
+  onForced(key: string, note: string, next: string | null): void;
+}
+
+/** What stands to be ended. */
+interface Standing {
+  readonly lock: LockState;
+  readonly text: string;
+  readonly grant: Grant;
+  /** The stored note. */
+  readonly forced: string;
+}
+
+export class Forcer {
+  readonly #host: ForcerHost;
+
+  constructor(host: ForcerHost) {
+    this.#host = host;
+  }
+
+  /** Whether the run was ended by this call; false: it did not stand any more. Others that keep arriving cannot hold it up for ever: each try settles what came before. */
+  async release(request: ForceRequest, lifetime: Lifetime): Promise<boolean> {
+    let note: string | null = null;
+    for (;;) {
+      const lock = await this.#send(lifetime, () => this.#read(request.key, [])).then((view) => view.lock);
+      const standing = standingOf(lock, request);
+      // Ended by an earlier try whose answer was lost.
+      if (standing === null) return note !== null && lock?.forced === note;
+      note = standing.forced;
+      if (await this.#end(standing, request.key, lifetime)) return true;
+    }
+  }
+
+  /** Its tickets first: else the lock would be passed back to them. false: look again. */
+  async #end({ lock, text, grant, forced }: Standing, key: string, lifetime: Lifetime): Promise<boolean> {
+    const { store, runMaxCount } = this.#host;
+    const own = grant.tickets.map(({ n }) => ticketId(grant.session, n));
+    await this.#send(lifetime, () => store.deleteTickets({ ids: own }));
+    const view = await this.#send(lifetime, () => this.#read(key, own));
+    if (view.lock?.grant !== text) return false;
+    const run = headRun(view.head, runMaxCount);
+    if (run !== null) {
+      const { next, fence } = handoffTo(text, lock.fence, run);
+      const done = await this.#once(() => store.handoff({ key, grant: text, next, fence, forced }));
+      if (done === true) this.#host.onForced(key, forced, next);
+      return done === true;
+    }
+    const request = { key, grant: text, arrivals: view.lock.arrivals, withoutSessions: [], forced };
+    const reply = await this.#once(() => store.vacate(request));
+    const outcome = reply === undefined ? null : vacateOutcome(text, reply);
+    if (outcome?.kind !== 'vacated' && outcome?.kind !== 'granted') return false;
+    this.#host.onForced(key, forced, outcome.kind === 'granted' ? outcome.grant : null);
+    return true;
+  }
+
+  #read(key: string, withoutTickets: readonly string[]): ReturnType<LockStore['readQueue']> {
+    return this.#host.store.readQueue({ key, withoutTickets, withoutSessions: [], limit: HEAD_LIMIT });
+  }
+
+  #send<T>(lifetime: Lifetime, send: () => Promise<T>): Promise<T> {
+    return untilAcknowledged(this.#host.attempts, lifetime, send, isHopeless);
+  }
+
+  /** An unknown outcome (undefined) is resolved by reading, not by sending again: the second answer would not tell who ended it. */
+  async #once<T>(send: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await send();
+    } catch (error) {
+      if (isHopeless(error)) throw error;
+      this.#host.attempts.onFailure(error);
+      return undefined;
+    }
+  }
+}
+
+function standingOf(lock: LockState | null, { fencingToken, reason, by }: ForceRequest): Standing | null {
+  const text = lock?.grant;
+  const grant = parseGrant(text);
+  if (lock === null || typeof text !== 'string' || grant === null) return null;
+  const { session, firstToken } = grant;
+  if (fencingToken < firstToken || fencingToken > lastToken(grant)) return null;
+  return { lock, text, grant, forced: formatForced({ session, fencingToken: firstToken, reason, by }) };
+}

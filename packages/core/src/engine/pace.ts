@@ -1,0 +1,24 @@
+/**
+ * How quickly a queue moves, from the fencing tokens that its lock document had at two looks: each is one caller served.
+ * The resource queue asks it where somebody wants to know how long to wait.
+ */
+
+export class Pace {
+  #fence = 0;
+  #at = Number.NaN;
+  #eachMS: number | null = null;
+
+  /** How long each caller has taken between the looks; null: nobody was served since the first. */
+  note(fence: number, nowMS: number): number | null {
+    const served = fence - this.#fence;
+    if (Number.isNaN(this.#at)) {
+      this.#fence = fence;
+      this.#at = nowMS;
+    } else if (served > 0) {
+      this.#eachMS = (nowMS - this.#at) / served;
+      this.#fence = fence;
+      this.#at = nowMS;
+    }
+    return this.#eachMS;
+  }
+}
