@@ -76,7 +76,6 @@ export function streamStages(names: CollectionNames, position: Raw): Raw[] {
     { 'ns.coll': names.sessions },
     { operationType: { $ne: 'update' } },
     { 'updateDescription.updatedFields.grant': { $exists: true } },
-    { 'updateDescription.updatedFields.forced': { $exists: true } },
   ];
   return [
     { $changeStream: position },
@@ -100,9 +99,11 @@ export function readChange(event: Raw, names: CollectionNames): Change | null {
   const isSession = (event.ns as Raw | undefined)?.coll === names.sessions;
   if (operationType === 'delete') return { kind: 'deleted', what: isSession ? 'session' : kindOf(id), id };
   if (!WRITES.has(operationType)) return null;
-  const updated = (event.updateDescription as Raw | undefined)?.updatedFields;
-  const fields = { _id: id, ...((updated ?? event.fullDocument ?? {}) as Raw) };
-  return isSession ? readSessionDocument(fields) : readQueueDocument(fields);
+  const updated = (event.updateDescription as Raw | undefined)?.updatedFields as Raw | undefined;
+  const fields = { _id: id, ...(updated ?? (event.fullDocument as Raw)) };
+  if (isSession) return readSessionDocument(fields);
+  // Without it an update says nothing of the holder, a whole document that there is none.
+  return updated !== undefined && !('grant' in updated) ? null : readQueueDocument(fields);
 }
 
 /** A document of the collection of locks and tickets. */

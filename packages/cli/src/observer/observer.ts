@@ -84,7 +84,7 @@ export class Observer {
     });
   }
 
-  /** Ends the stream, at the latest when the server's wait for an event is over. Never rejects. */
+  /** Ends the stream. Never rejects. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;

@@ -10,6 +10,8 @@ export type Reply = Readonly<Record<string, unknown>>;
 export interface SendOptions {
   readonly session?: ClientSession;
   readonly limitMS: number;
+  /** Ends the wait at once. */
+  readonly signal?: AbortSignal;
 }
 
 const OPTIONS = {
@@ -22,10 +24,11 @@ const OPTIONS = {
 } as const;
 
 /** Rejects with what the driver throws; after `limitMS` with an error that says so, and the answer is not heard. */
-export async function send(db: Db, command: Reply, { session, limitMS }: SendOptions): Promise<Reply> {
+export async function send(db: Db, command: Reply, { session, limitMS, signal }: SendOptions): Promise<Reply> {
   const limit = AbortSignal.timeout(limitMS);
+  const either = signal === undefined ? limit : AbortSignal.any([limit, signal]);
   try {
-    return await db.command({ ...command }, { ...OPTIONS, signal: limit, ...(session && { session }) });
+    return await db.command({ ...command }, { ...OPTIONS, signal: either, ...(session && { session }) });
   } catch (error) {
     if (limit.aborted) throw new Error(`The server did not answer within ${limitMS / 1_000} s.`, { cause: error });
     throw error;

@@ -12,6 +12,8 @@ import { type Reply, send } from './send.js';
 const AWAIT_MS = 1_000;
 /** Without an answer for so long the stream is opened anew. */
 const SILENCE_LIMIT_MS = 6_000;
+/** Opening may have to pass over much of the oplog. */
+const OPEN_LIMIT_MS = 30_000;
 /** The first and the longest pause before a broken stream is opened again; doubled each time. */
 const PAUSE_MS = 100;
 const PAUSE_MAX_MS = 5_000;
@@ -71,7 +73,7 @@ export class ChangeStream {
     try {
       const pipeline = streamStages(names, this.#position);
       const command = { aggregate: 1, pipeline, cursor: {}, readConcern: { level: 'majority' } };
-      id = this.#take(await send(db, command, { session, limitMS: SILENCE_LIMIT_MS }));
+      id = this.#take(await send(db, command, { session, limitMS: OPEN_LIMIT_MS, signal }));
       onOpened();
       while (!signal.aborted && id !== null) id = await this.#readMore(session, id);
       if (!signal.aborted) throw new PositionLostError('The server ended the change stream.');
@@ -82,7 +84,8 @@ export class ChangeStream {
 
   async #readMore(session: ClientSession, id: unknown): Promise<unknown> {
     const command = { getMore: id, collection: '$cmd.aggregate', maxTimeMS: AWAIT_MS };
-    const next = this.#take(await send(this.#options.db, command, { session, limitMS: SILENCE_LIMIT_MS }));
+    const { db, signal } = this.#options;
+    const next = this.#take(await send(db, command, { session, limitMS: SILENCE_LIMIT_MS, signal }));
     this.#pauseMS = PAUSE_MS;
     return next;
   }
@@ -100,11 +103,13 @@ export class ChangeStream {
     return typeof id === 'number' ? BigInt(id) : id;
   }
 
-  /** What may still have a cursor on a server must not be used again; the server ends it by itself. */
+  /** A server keeps a cursor that could not be ended until its session was not used for long: the driver must not use it again. */
   async #giveBack(session: ClientSession, id: unknown): Promise<void> {
     if (id !== null) {
       const command = { killCursors: '$cmd.aggregate', cursors: [id] };
-      await send(this.#options.db, command, { session, limitMS: KILL_LIMIT_MS }).catch(() => {});
+      await send(this.#options.db, command, { session, limitMS: KILL_LIMIT_MS }).catch(() => {
+        session.serverSession.isDirty = true;
+      });
     }
     await session.endSession().catch(() => {});
   }

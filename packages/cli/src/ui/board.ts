@@ -10,11 +10,11 @@ import { FigureCounter, isLoss } from './figures.js';
 import type { Figures, HoldView, LockView, TicketView, WireFact } from './wire.js';
 
 /** Facts that are kept of one lock. */
-export const TIMELINE_MAX = 100;
+const TIMELINE_MAX = 100;
 /** Locks of which facts are kept: those that something happened to last. */
-export const TIMELINES_MAX = 1_000;
+const TIMELINES_MAX = 1_000;
 /** Incidents that are kept. */
-export const INCIDENTS_MAX = 100;
+const INCIDENTS_MAX = 100;
 
 export interface BoardOptions {
   readonly db: Db;

@@ -7,7 +7,7 @@ import { type Board, lockName } from './board.js';
 import type { Figures, Frame, LockView, SelectedView } from './wire.js';
 
 /** Locks that a browser is shown at once: those with most waiters first. */
-export const SHOWN_MAX = 200;
+const SHOWN_MAX = 200;
 /** How much of a queue a lock in the list has, and how much the one whose details are open. */
 const QUEUE_IN_LIST_MAX = 3;
 const QUEUE_IN_DETAILS_MAX = 200;

@@ -14,7 +14,7 @@ import { isOurHost, isOurPage, isToken, newToken, type Place } from './guard.js'
 import type { Figures, ForceAnswer, ForceRequest, Introduction, Refusal } from './wire.js';
 
 /** Event streams that may be open at once: browser windows. */
-export const BROWSERS_MAX = 32;
+const BROWSERS_MAX = 32;
 /** Connections of any kind. */
 const CONNECTIONS_MAX = 128;
 const BODY_MAX_BYTES = 8_192;

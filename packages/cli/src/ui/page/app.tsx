@@ -52,9 +52,9 @@ export function App({ token }: { readonly token: string }) {
   const linkWords = state === null ? LINK_WORDS.connecting : linkOf(state);
   return (
     <>
-      <a class="skip" href="#locks">
+      <button type="button" class="skip" onClick={() => document.getElementById('locks')?.focus()}>
         Skip to the locks
-      </a>
+      </button>
       <header>
         <h1>dlocks {introduction !== null && <bdi class="quiet">{plain(introduction.database)}</bdi>}</h1>
         <p class={`link ${linkWords === 'Live' ? 'ok' : 'bad'}`}>{linkWords}</p>
@@ -82,8 +82,8 @@ export function App({ token }: { readonly token: string }) {
       </main>
       <footer>
         <p>
-          Times are the database server's. Figures go back five minutes, and no further than to when this server
-          started. <a href="/licences.txt">Licences</a>
+          Times are by the database server's clock, in your time zone. Figures go back five minutes, and no further than
+          to when this server started. <a href="/licences.txt">Licences</a>
         </p>
       </footer>
     </>

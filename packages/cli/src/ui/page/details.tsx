@@ -122,7 +122,10 @@ function Release({ selection, hold, by, forceRelease, onDone }: ReleaseProps) {
           forceRelease={forceRelease}
           onClose={(message) => {
             setAsked(null);
-            if (message !== null) onDone(message);
+            if (message === null) return;
+            onDone(message);
+            // The button that opened the dialog may be gone with the hold.
+            document.getElementById('details-title')?.focus();
           }}
         />
       )}

@@ -49,7 +49,7 @@ const NOTHING: PageState = {
 };
 
 /** The state after a frame. */
-export function afterFrame(before: PageState, frame: Frame): PageState {
+function afterFrame(before: PageState, frame: Frame): PageState {
   const base = frame.isFirst ? { ...NOTHING, figures: before.figures } : before;
   return {
     link: 'open',

@@ -20,7 +20,7 @@ function heldSince({ hold }: LockView): number {
 }
 
 /** The address of a lock's details. */
-export function linkTo({ resource, id }: Selection): string {
+function linkTo({ resource, id }: Selection): string {
   return `#${new URLSearchParams({ resource, id })}`;
 }
 

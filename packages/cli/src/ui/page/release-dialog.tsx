@@ -23,6 +23,7 @@ export function ReleaseDialog({ lock, hold, stands, by, forceRelease, onClose }:
   const [reason, setReason] = useState('');
   const [problem, setProblem] = useState('');
   const [isAsking, setIsAsking] = useState(false);
+  const outcome = useRef<string | null>(null);
   useEffect(() => dialog.current?.showModal(), []);
   const send = async (): Promise<void> => {
     const wrong = reasonProblem(reason);
@@ -32,14 +33,23 @@ export function ReleaseDialog({ lock, hold, stands, by, forceRelease, onClose }:
     try {
       const { resource, id } = lock;
       const released = await forceRelease({ resource, id, fencingToken: hold.firstToken, reason: reason.trim() });
-      onClose(released ? `${lockName(lock)} was released by force` : 'That hold had ended already; nothing was done');
+      outcome.current = released
+        ? `${lockName(lock)} was released by force`
+        : 'That hold had ended already; nothing was done';
+      // Closed before it is taken away, so that the browser lets the page have the focus again.
+      dialog.current?.close();
     } catch (error) {
       setProblem((error as Error).message);
       setIsAsking(false);
     }
   };
   return (
-    <dialog ref={dialog} aria-labelledby="release-title" aria-describedby="release-text" onClose={() => onClose(null)}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="release-title"
+      aria-describedby="release-text"
+      onClose={() => onClose(outcome.current)}
+    >
       <h2 id="release-title">Release by force?</h2>
       <div id="release-text">
         <p>
