@@ -189,6 +189,26 @@ describe('LocksModule', () => {
     const wrong = { uri: database.uri, leaseDurationMS: 1, collectionName: '' };
     const error = await rejection(application(withRoot(wrong)));
     expect(error).toMatchObject({ code: 'LOCK_INVALID_OPTION', problems: [expect.anything(), expect.anything()] });
+    const grace = await rejection(application(withRoot({ ...options(), graceMS: -1 })));
+    expect(grace).toMatchObject({ code: 'LOCK_INVALID_OPTION', problems: [expect.stringContaining('graceMS')] });
+  });
+
+  it('lets those who hold finish for graceMS, and takes their locks after that', async () => {
+    const [patient, hasty] = await Promise.all(
+      [0, 1].map((index) => application(withRoot({ ...options(), graceMS: index === 0 ? 60_000 : 0 }))),
+    );
+    if (patient === undefined || hasty === undefined) throw new Error('No application');
+    const finishes = patient.get(Accounts).slowly('ann', 'a');
+    const cut = rejection(hasty.get(Accounts).slowly('bob', 'b'));
+    for (const caller of ['a', 'b']) await eventually(() => goOn.has(caller));
+    const closed = patient.close();
+    await hasty.close();
+    expect(await database.holder({ resource: 'account', id: 'bob' })).toBeNull();
+    expect(await database.holder(ACCOUNT)).not.toBeNull();
+    for (const resolve of goOn.values()) resolve();
+    expect(await finishes).toBe('done by a');
+    expect(await cut).toMatchObject({ code: 'LOCK_LOST', result: 'done by b' });
+    await closed;
   });
 
   it('closes the client when the application ends: whoever waits is refused, and nothing is left', async () => {

@@ -94,7 +94,11 @@ describe('a handler that answers while it holds', () => {
     const { locks } = database.client(SETTINGS);
     const next = await locks.lock({ ...LOCK, timeoutMS: 15_000 });
     expect(next.fencingToken).toBeGreaterThan(first.fencingToken);
-    expect(await call<object>('looksAtLock')).toEqual({ held: false, aborted: true, released: false });
+    expect(await call<object>('looksAtLock')).toEqual({
+      held: false,
+      reason: 'LOCK_LOST',
+      released: false,
+    });
     await next.unlock();
   });
 });

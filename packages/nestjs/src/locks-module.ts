@@ -11,12 +11,19 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
-import { LockClient, type LockClientOptions } from 'mongo-distributed-locks';
+import { LockClient, type LockClientOptions, LockInvalidOptionError } from 'mongo-distributed-locks';
 
 const OPTIONS = Symbol('mongo-distributed-locks-nestjs.options');
+const GRACE_MS = 10_000;
 
-/** What the client is made of. */
-export type LocksModuleOptions = LockClientOptions;
+/** What the client is made of, and how it ends. */
+export type LocksModuleOptions = LockClientOptions & {
+  /**
+   * For how long the locks held at shutdown may still be held, in milliseconds: 0 or more, default 10,000. New calls and those that
+   * wait are refused at once; what is held after that is released, and its `signal` aborted.
+   */
+  readonly graceMS?: number;
+};
 
 /** Options that are made of what Nest injects, such as a connection. */
 export interface LocksModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
@@ -38,14 +45,16 @@ export interface LocksModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'>
 @Module({})
 export class LocksModule implements OnApplicationShutdown {
   readonly #client: LockClient;
+  readonly #graceMS: number;
 
   /** Nest makes it. */
-  constructor(@Inject(LockClient) client: LockClient) {
+  constructor(@Inject(LockClient) client: LockClient, @Inject(OPTIONS) { graceMS = GRACE_MS }: LocksModuleOptions) {
     this.#client = client;
+    this.#graceMS = graceMS;
   }
 
   /**
-   * @param options As of `LockClient`.
+   * @param options As of `LockClient`, and `graceMS`.
    * @throws `LOCK_INVALID_OPTION` when the application is made, with all that is wrong.
    */
   static forRoot(options: LocksModuleOptions): DynamicModule {
@@ -63,15 +72,19 @@ export class LocksModule implements OnApplicationShutdown {
 
   /** Nest calls it. Never rejects. */
   async onApplicationShutdown(): Promise<void> {
-    await this.#client.close();
+    await this.#client.close({ graceMS: this.#graceMS });
   }
 }
 
 function moduleWith(options: Provider): DynamicModule {
-  const client = {
-    provide: LockClient,
-    inject: [OPTIONS],
-    useFactory: (options: LocksModuleOptions) => new LockClient(options),
-  };
+  const client = { provide: LockClient, inject: [OPTIONS], useFactory: clientOf };
   return { module: LocksModule, global: true, providers: [options, client], exports: [LockClient] };
+}
+
+/** A wrong `graceMS` is to be known when the application starts, and not when it ends. */
+function clientOf({ graceMS = GRACE_MS, ...options }: LocksModuleOptions): LockClient {
+  if (typeof graceMS !== 'number' || !(graceMS >= 0)) {
+    throw new LockInvalidOptionError(['"graceMS" must be a number of milliseconds, 0 or more.']);
+  }
+  return new LockClient(options as LockClientOptions);
 }

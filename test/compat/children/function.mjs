@@ -2,6 +2,7 @@
  * A serverless function's process: it runs its handler when it is told to, answers, and is then frozen by whoever told it. What a handler leaves behind
  * is chosen by name. The compiled package is used, as it would be there. Started by `serverless.test.ts`, with the connection string.
  */
+import { once } from 'node:events';
 import { LockClient } from 'mongo-distributed-locks';
 import { MongoClient } from 'mongodb';
 
@@ -43,9 +44,11 @@ const handlers = {
     held = await kept.lock(LOCK);
     return answer(held);
   },
-  /** What the lock of the call before is worth now. */
+  /** What the lock of the call before is worth now: compared with the clock at once, and then told by its signal. */
   async looksAtLock() {
-    return { held: held?.held, aborted: held?.signal.aborted, released: await held?.unlock() };
+    const stillHeld = held?.held;
+    if (held && !held.signal.aborted) await once(held.signal, 'abort');
+    return { held: stillHeld, reason: held?.signal.reason.code, released: await held?.unlock() };
   },
   async ends() {
     await kept?.close();
