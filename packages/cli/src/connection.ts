@@ -3,7 +3,7 @@
  * nothing until a command does. `ui` and `watch` take the same, with the MongoClient for a change stream of their own.
  */
 import type { Command } from 'commander';
-import { LockClient, type LockSettings } from 'mongo-distributed-locks';
+import { LockClient, type LockSettings, type Logger } from 'mongo-distributed-locks';
 import { type Db, MongoClient } from 'mongodb';
 import { parseDuration } from './duration.js';
 import { usage } from './exit-codes.js';
@@ -32,7 +32,9 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-/** The collection that the library uses unless it is told otherwise. */
+/** What the library takes unless it is told otherwise. */
+export const LEASE_MS = 30_000;
+const SELECTION_LIMIT_MS = 10_000;
 const COLLECTION = 'dlocks';
 
 /** Gives a command the options of the connection. */
@@ -69,7 +71,11 @@ function mongoClient({ uri }: ConnectionFlags): MongoClient {
   const chosen = uri ?? (DLOCKS_URI || MONGODB_URI);
   if (!chosen) throw usage('which database? Give --uri, or set DLOCKS_URI or MONGODB_URI (better for passwords).');
   try {
-    return new MongoClient(chosen, { appName: 'dlocks' });
+    const saysItself = /[?&]serverSelectionTimeoutMS=/i.test(chosen);
+    return new MongoClient(chosen, {
+      appName: 'dlocks',
+      ...(!saysItself && { serverSelectionTimeoutMS: SELECTION_LIMIT_MS }),
+    });
   } catch (error) {
     // The driver's message may quote the string.
     throw usage(`the connection string is not valid: ${(error as Error).message.replaceAll(chosen, '***')}`);
@@ -84,15 +90,12 @@ function settings({ lease, clockSkew, label }: ConnectionFlags): LockSettings {
   };
 }
 
-function loggerOf({ json, quiet }: ConnectionFlags, terminal: Terminal): NonNullable<LockSettings['logger']> {
-  const say = (level: string, parts: readonly unknown[]): void => {
-    if (quiet) return;
-    const message = parts.map((part) => (part instanceof Error ? part.message : textOf(part))).join(' ');
-    notice(terminal, message, { json, event: 'log', level });
+/** Errors only: what a command must know of losses and waits it is told by events. */
+function loggerOf({ json, quiet }: ConnectionFlags, terminal: Terminal): Logger {
+  return {
+    error: (message, ...details) => {
+      const causes = details.flatMap((detail) => (detail instanceof Error ? [detail.message] : []));
+      if (!quiet) notice(terminal, [message, ...causes].join(' '), { json, event: 'log' });
+    },
   };
-  return { error: (...parts) => say('error', parts), warn: (...parts) => say('warn', parts) };
-}
-
-function textOf(part: unknown): string {
-  return typeof part === 'string' ? part : JSON.stringify(part);
 }

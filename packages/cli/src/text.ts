@@ -3,11 +3,8 @@
  * recolour, reorder or forge lines. Also where passwords are taken out of what is printed. Everything that is printed passes here.
  */
 
-/**
- * C0 and C1 controls, DEL, line and paragraph separators, and what reorders or hides text (bidirectional controls, zero-width characters, tags),
- * and halves of surrogate pairs.
- */
-const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}\u200b-\u200d\u2060-\u2064\ufeff\u{e0000}-\u{e007f}]/gu;
+/** Controls, what is not seen or turns text round, halves of surrogate pairs, characters that nobody knows; line and paragraph separators. */
+const UNSAFE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
 
@@ -28,11 +25,37 @@ export function safeJson(value: unknown): string {
   });
 }
 
-/** Cut to a number of characters, with a mark where something is missing. Of escaped text, so no escape is cut in two by a terminal. */
-export function clip(text: string, charactersCount: number): string {
-  const characters = [...text];
-  if (characters.length <= charactersCount) return text;
-  return `${characters.slice(0, Math.max(0, charactersCount - 1)).join('')}…`;
+/** What a terminal shows over two cells: the common part of East Asian wide characters, and emoji. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\p{Emoji_Presentation}\u{20000}-\u{3fffd}]/u;
+// Our own: anybody else's were escaped.
+const STYLE = new RegExp(`(${'\\u001b'}\\[[\\d;]*m)`, 'g');
+
+/** How many cells a text takes, colours of ours left out. */
+export function textWidth(text: string): number {
+  return [...text.replaceAll(STYLE, '')].reduce((width, character) => width + cells(character), 0);
+}
+
+/** Cut to a number of cells, with a mark where something is missing. Colours of ours are kept. */
+export function clip(text: string, cellsCount: number): string {
+  if (textWidth(text) <= cellsCount) return text;
+  let left = cellsCount - 1;
+  const kept = text.split(STYLE).map((part, index) => {
+    // Every other part is a colour.
+    if (index % 2 === 1) return part;
+    return [...part]
+      .filter((character) => {
+        left -= cells(character);
+        return left >= 0;
+      })
+      .join('');
+  });
+  return `${kept.join('')}…`;
+}
+
+function cells(character: string): number {
+  if (/\p{M}/u.test(character)) return 0;
+  return WIDE.test(character) ? 2 : 1;
 }
 
 /** The text without the credentials of any connection string in it. */
@@ -40,11 +63,19 @@ export function withoutCredentials(text: string): string {
   return text.replaceAll(/(mongodb(?:\+srv)?:\/\/)[^\s/?#"'<>]*@/gi, '$1***@');
 }
 
-/** A word as it may be pasted into a shell. */
+/** A word as it may be pasted into a shell; what is not to be seen in the manner of bash, zsh and ksh. */
 export function shellWord(text: string): string {
   if (/^[\w%+,./:=@-]+$/.test(text)) return text;
-  if (escapeText(text).replaceAll('\\\\', '\\') !== text) return `$'${escapeText(text).replaceAll("'", "\\'")}'`;
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  if (!hasUnsafe(text)) return `'${text.replaceAll("'", "'\\''")}'`;
+  const quoted = text.replaceAll(/['\\]/g, '\\$&').replaceAll(UNSAFE, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : unit(code);
+  });
+  return `$'${quoted}'`;
+}
+
+function hasUnsafe(text: string): boolean {
+  return text.search(UNSAFE) !== -1;
 }
 
 function escaped(character: string): string {
