@@ -3,7 +3,7 @@
  * argument. Not the options of a client (`options.ts`). Called by the client.
  */
 
-import { checkNames, type Given, namesOf, readSignal, readTimeout, refused } from './checks.js';
+import { checkNames, type Given, isPlain, namesOf, readGrace, readSignal, readTimeout, refused } from './checks.js';
 import type { ForceRequest } from './engine/forcer.js';
 import type { AcquireRequest } from './engine/request.js';
 import type { Lock } from './lock.js';
@@ -164,13 +164,12 @@ export function checkForceRelease(request: unknown, whoElse: string): ForceReque
 }
 
 /** Checks the arguments of `close`. */
-export function checkClose(options: unknown = {}): { readonly graceMS: number } {
-  const { graceMS = 0 } = namesOf(options, ['graceMS']);
-  if (typeof graceMS === 'number' && graceMS >= 0 && graceMS <= GRACE_MAX_MS) return { graceMS };
-  throw refused('graceMS', `"graceMS" must be a number of milliseconds from 0 to ${GRACE_MAX_MS}.`);
+export function checkClose(options: unknown): { readonly graceMS: number } {
+  // It may have been given away as a listener, and be called with whatever listeners are.
+  const { graceMS } = isPlain(options) ? namesOf(options, ['graceMS']) : {};
+  return { graceMS: readGrace(graceMS, 0) };
 }
 
-const GRACE_MAX_MS = 86_400_000;
 function readTold(name: 'reason' | 'by', value: unknown): string {
   const fits = typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= TOLD_MAX_BYTES;
   if (fits && !/\p{Surrogate}/u.test(value)) return value;

@@ -33,6 +33,15 @@ export function readTimeout(value: unknown): number {
   throw refused('timeoutMS', '"timeoutMS" must be a number of milliseconds, 0 or more, or Infinity.');
 }
 
+const GRACE_MAX_MS = 86_400_000;
+
+/** For how long holders may finish. */
+export function readGrace(value: unknown, usualMS: number): number {
+  const graceMS = value ?? usualMS;
+  if (typeof graceMS === 'number' && graceMS >= 0 && graceMS <= GRACE_MAX_MS) return graceMS;
+  throw refused('graceMS', `"graceMS" must be a number of milliseconds from 0 to ${GRACE_MAX_MS}.`);
+}
+
 /** A signal, where there is one. */
 export function readSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;

@@ -30,7 +30,7 @@ import type { AcquireRequest } from './engine/request.js';
 import { LockInvalidArgumentError, LockInvalidOptionError, LockLostError } from './errors.js';
 import { type LockEventName, type LockEvents, SafeEmitter } from './events.js';
 import { Lock, type LockWork } from './lock.js';
-import { checkTransaction, checkYield } from './lock-arguments.js';
+import { checkTransaction } from './lock-arguments.js';
 import { sourceProblems } from './mongo/connect.js';
 import type { FencedTransactions } from './mongo/fenced-transactions.js';
 import type { Inspector } from './mongo/inspector.js';
@@ -105,7 +105,7 @@ export class LockClient extends SafeEmitter {
     const { options, source } = resolveOptions(given);
     super((error) => options.logger.error('A listener of a lock event failed.', error));
     const { wrapPorts = (ports: Ports): Ports => ports, clock = systemClock, random = systemRandom } = internals;
-    const { inspector, transactions, ...ports } = createMongoPorts({ source, options, clock });
+    const { inspector, transactions, ...ports } = createMongoPorts({ source, options, clock, random });
     const { store, feed } = wrapPorts(ports);
     this.#inspector = inspector;
     this.#transactions = transactions;
@@ -229,7 +229,7 @@ export class LockClient extends SafeEmitter {
    *
    * Takes until the releases are acknowledged, at most until the session's local deadline; what is left then is free
    * for others once the lease has lapsed (INV-08). Calling it again waits for the same; without `graceMS` it ends the
-   * grace of an earlier call.
+   * grace of an earlier call. What is no object, such as the arguments of a listener, is taken for no options.
    *
    * @throws `LOCK_INVALID_ARGUMENT`, as a rejection. Nothing else.
    */
@@ -287,10 +287,9 @@ export class LockClient extends SafeEmitter {
       withTransaction: async (hold, body, options) => {
         const settings = checkTransaction(body, options);
         const gate = { key: hold.request.key, hold };
-        return this.#transactions.run(gate, settings, body);
+        return this.#engine.during(() => this.#transactions.run(gate, settings, body));
       },
-      yieldHold: async (hold, options) => {
-        const limits = checkYield(options);
+      yieldHold: async (hold, limits) => {
         if (!(await hold.release())) throw hold.lostError ?? hold.notHeld();
         const { signal: _signal, timeoutMS: _timeoutMS, acquisition: _acquisition, ...about } = hold.request;
         const request = { ...about, ...limits };

@@ -1,8 +1,10 @@
 /**
  * The lock: what a caller holds between grant and release. A thin face of the engine's hold, made by the client only.
  */
-import type { LockLostError } from './errors.js';
+import { onAbort } from './base/abort.js';
+import { LockLostError } from './errors.js';
 import {
+  checkYield,
   type FencedUpdate,
   fencedUpdate,
   type LockFenceOptions,
@@ -28,7 +30,13 @@ export interface LockWork<H extends HoldLike = HoldLike> {
   withTransaction<T>(hold: H, body: (session: TransactionSession) => Promise<T>, options: unknown): Promise<T>;
   contended(hold: H): Promise<boolean>;
   /** Releases the hold, and waits for another one in its place. */
-  yieldHold(hold: H, options: unknown): Promise<H>;
+  yieldHold(hold: H, limits: { readonly timeoutMS: number; readonly signal: AbortSignal }): Promise<H>;
+}
+
+/** A lock that is given up for another turn. */
+interface Yielding {
+  readonly stop: AbortController;
+  readonly next: Promise<HoldLike>;
 }
 
 /**
@@ -37,6 +45,8 @@ export interface LockWork<H extends HoldLike = HoldLike> {
  */
 export class Lock {
   #hold: HoldLike;
+  /** While another hold is waited for. */
+  #yielding: Yielding | null = null;
   readonly #work: LockWork;
 
   private constructor(hold: HoldLike, work: LockWork) {
@@ -96,14 +106,15 @@ export class Lock {
    * at most for the server's `transactionLifetimeLimitSeconds`.
    *
    * @param fn Gets the driver's session: give it to every operation (`{ session }`). It may be called again from the
-   * start, as by the driver's own `withTransaction`, so that it must not have effects elsewhere. What it throws rolls
-   * back; it must not commit or abort by itself. Its collections must be of the client that the locks were given; with
+   * start, as by the driver's own `withTransaction`, so that it must not have effects elsewhere, nor unlock or yield the
+   * lock. What it throws rolls back; it must not commit or abort by itself, nor begin another transaction of this lock. Its collections must be of the client that the locks were given; with
    * `uri`, `session.client` is that client.
    * @param options `readConcernLevel` and `maxCommitTimeMS`.
    * @returns What `fn` returned in the try that was committed, acknowledged by a majority.
    * @throws As rejections: what `fn` threw, as it is; `LOCK_LOST` where the lock was lost or unlocked before the commit:
-   * nothing is written then; `LOCK_OUTCOME_UNKNOWN` where it cannot be found out whether it was committed;
-   * `LOCK_UNAVAILABLE`; `LOCK_INVALID_ARGUMENT`; and the driver's errors.
+   * nothing is written then; `LOCK_OUTCOME_UNKNOWN` where the lock was lost before it could be found out
+   * whether it was committed (INV-09); `LOCK_UNAVAILABLE`: it was not; `LOCK_INVALID_ARGUMENT`; and errors of the driver
+   * from before the commit.
    * @see https://www.mongodb.com/docs/manual/core/transactions/, `docs/fenced-transactions.md`
    */
   withTransaction<T, S = TransactionSession>(
@@ -120,7 +131,8 @@ export class Lock {
   /**
    * A filter and an update for one document elsewhere, such as in another deployment, that refuse a holder of an older
    * token: the document keeps the highest token it has seen. An update that matches nothing was refused, or its filter
-   * matched nothing; with an upsert on `_id` the refusal is a duplicate key. Sends nothing.
+   * matched nothing. With an upsert the refusal is a duplicate key where the filter names `_id` or another unique field, and
+   * a second document where it does not: do not do that. Sends nothing.
    *
    * @param filter What is to be updated.
    * @param update Update operators, or a pipeline; not a replacement.
@@ -151,7 +163,21 @@ export class Lock {
    * any more.
    */
   async yield(options?: LockYieldOptions): Promise<void> {
-    this.#hold = await this.#work.yieldHold(this.#hold, options);
+    const { timeoutMS, signal } = checkYield(options);
+    if (signal?.aborted === true) throw signal.reason;
+    const { resource, id } = this;
+    if (this.#yielding !== null) throw new LockLostError('The lock is being yielded already.', { resource, id });
+    const stop = new AbortController();
+    const forget = signal && onAbort(signal, () => stop.abort(signal.reason));
+    const next = this.#work.yieldHold(this.#hold, { timeoutMS, signal: stop.signal });
+    const yielding = { stop, next };
+    this.#yielding = yielding;
+    try {
+      this.#hold = await next;
+    } finally {
+      forget?.();
+      if (this.#yielding === yielding) this.#yielding = null;
+    }
   }
 
   /** @internal The reason of `signal`, once the lock is lost. */
@@ -161,14 +187,24 @@ export class Lock {
 
   /**
    * Releases the lock: it goes to the next in the queue with the same write (INV-03). Waits for the acknowledgement, at
-   * most until the lock's local deadline; the lock is gone from then on either way.
+   * most until the lock's local deadline, and before that for a fenced transaction that is being committed; the lock is
+   * gone from then on either way. While `yield` waits, it ends that wait.
    *
    * @returns `true` when this call released it; `false` when it was already released or lost, or when no
    * acknowledgement came in time. Of calls at the same time one gives `true`, and the others wait for it (INV-07).
    * Never rejects: a release that fails is an `error` event, and goes to the logger.
    */
   unlock(): Promise<boolean> {
-    return this.#hold.release();
+    return this.#yielding === null ? this.#hold.release() : this.#unlockYielding(this.#yielding);
+  }
+
+  /** Nobody is to get what `yield` still waits for, and then have it for ever. */
+  async #unlockYielding({ stop, next }: Yielding): Promise<boolean> {
+    stop.abort(
+      new LockLostError('The lock was unlocked while it was yielded.', { resource: this.resource, id: this.id }),
+    );
+    const hold = await next.catch(() => null);
+    return hold === null ? false : hold.release();
   }
 
   /** Unlocks, at the end of an `await using` block. Never rejects. */

@@ -3,7 +3,7 @@
  * processes that have no such arrangement of their own; who has one calls `client.close({ graceMS })` there.
  */
 import { type ProcessSignal, signals } from './base/signals.js';
-import { LockInvalidArgumentError } from './errors.js';
+import { readGrace, refused } from './checks.js';
 
 /** What is closed: a `LockClient`, or `DLocks`. */
 export interface Closeable {
@@ -33,27 +33,22 @@ const GRACE_MS = 10_000;
  * @throws `LOCK_INVALID_ARGUMENT`.
  */
 export function shutdownOnSignal(clients: Closeable | readonly Closeable[], options: ShutdownOptions = {}): () => void {
-  const { signals: names = USUAL, graceMS = GRACE_MS } = options;
+  const { signals: names = USUAL } = options;
+  const graceMS = readGrace(options.graceMS, GRACE_MS);
   const all = Array.isArray(clients) ? (clients as readonly Closeable[]) : [clients as Closeable];
-  check(all, names, graceMS);
+  check(all, names);
   const end = async (name: ProcessSignal): Promise<void> => {
     stop();
-    await Promise.all(all.map((client) => client.close({ graceMS }))).catch(() => {});
+    await Promise.allSettled(all.map(async (client) => client.close({ graceMS })));
     signals.raise(name);
   };
   const stop = signals.listen(names, (name) => void end(name));
   return stop;
 }
 
-function check(clients: readonly Closeable[], names: readonly string[], graceMS: unknown): void {
+function check(clients: readonly Closeable[], names: readonly string[]): void {
   if (clients.length === 0 || clients.some((client) => typeof client?.close !== 'function'))
     throw refused('clients', '"clients" must be a LockClient, or a list of them.');
   if (!Array.isArray(names) || names.length === 0 || names.some((name) => !/^SIG[A-Z0-9]+$/.test(String(name))))
     throw refused('signals', '"signals" must be names of signals, such as "SIGTERM".');
-  if (typeof graceMS !== 'number' || !(graceMS >= 0))
-    throw refused('graceMS', '"graceMS" must be a number of milliseconds, 0 or more.');
-}
-
-function refused(argument: string, message: string): LockInvalidArgumentError {
-  return new LockInvalidArgumentError(message, { argument });
 }

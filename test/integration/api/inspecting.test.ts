@@ -1,4 +1,6 @@
 /** `inspect` and `list`: what they show of holders, runs and queues, in one command each, and what they refuse. */
+import type { LockPage } from 'mongo-distributed-locks';
+import { Timestamp } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
 import { rejection } from '../../support/eventually.js';
@@ -158,6 +160,26 @@ describe('list', () => {
     expect(await found('x')).toEqual([]);
     expect(await found('')).toHaveLength(5);
     for (const lock of held) await lock.unlock();
+  });
+
+  it('leaves out what another tool has spoilt, and goes on behind it', async () => {
+    const { locks } = await database.connected();
+    const lock = await locks.lock({ resource: 'job', id: 2 });
+    const spoilt = { _id: 'lock:job/1' as never, grant: 'no grant', fence: 'x' };
+    const newer = { _id: 'lock:job/0' as never, grant: 'a/1/1:1', v: 9 };
+    const waiter = { _id: 'a/1' as never, key: 'lock:job/2', at: [new Timestamp({ t: 1, i: 1 })], n: 'x', session: {} };
+    await database.db.collection('dlocks').insertMany([newer, spoilt, waiter]);
+    const seen: string[] = [];
+    for (let after: string | null | undefined; after !== null; ) {
+      const page: LockPage = await locks.list({ limit: 1, ...(after !== undefined && { after }) });
+      seen.push(...page.locks.map(({ id }) => id));
+      ({ after } = page);
+    }
+    expect(seen).toEqual(['2']);
+    expect((await locks.inspect({ resource: 'job', id: 2 })).waiters).toEqual([]);
+    expect(await rejection(locks.inspect({ resource: 'job', id: 0 }))).toMatchObject({ code: 'LOCK_NEWER_VERSION' });
+    await database.db.collection('dlocks').deleteMany({ _id: { $in: [newer, spoilt, waiter].map(({ _id }) => _id) } });
+    await lock.unlock();
   });
 
   it('counts who waits', async () => {

@@ -51,6 +51,18 @@ describe('contended', () => {
     await lock.unlock();
     expect([await contended, await lock.contended()]).toEqual([false, false]);
   });
+
+  it('costs no reads for what goes on with other locks here', async () => {
+    const { locks, commands } = await database.connected({ leaseDurationMS: 60_000, patrolIntervalMS: 60_000 });
+    const lock = await locks.lock(PAIR);
+    const contended = lock.contended();
+    await eventually(() => commands.names.includes('aggregate'));
+    commands.clear();
+    for (let id = 0; id < 20; id += 1) await locks.exec({ resource: 'other', id, fn: () => {} });
+    expect(commands.names.filter((name) => name === 'aggregate')).toEqual([]);
+    await lock.unlock();
+    expect(await contended).toBe(false);
+  });
 });
 
 describe('yield', () => {
@@ -95,6 +107,26 @@ describe('yield', () => {
     expect([lock.held, await lock.unlock()]).toEqual([false, false]);
     expect(await rejection(lock.yield())).toMatchObject({ code: 'LOCK_LOST' });
     await (await waiting).unlock();
+  });
+
+  it('that is waiting when the lock is unlocked ends, and leaves nobody with the lock', async () => {
+    const { locks } = await database.connected();
+    const other = await database.connected();
+    let gate!: Awaited<ReturnType<typeof locks.lock>>;
+    await locks.exec({
+      ...PAIR,
+      fn: async ({ lock }) => {
+        const waiting = other.locks.lock(PAIR);
+        await database.untilWaiting(PAIR, 1);
+        const yielding = rejection(lock.yield());
+        gate = await waiting;
+        await database.untilWaiting(PAIR, 1);
+        expect(await lock.unlock()).toBe(false);
+        expect(await yielding).toMatchObject({ code: 'LOCK_LOST' });
+      },
+    });
+    await gate.unlock();
+    await eventually(async () => (await database.holder(PAIR)) === null && (await database.waitersCount(PAIR)) === 0);
   });
 
   it('keeps the signal, which aborts when the new hold is lost', async () => {

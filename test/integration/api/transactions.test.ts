@@ -5,7 +5,7 @@
 import type { TransactionSession } from 'mongo-distributed-locks';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
-import { eventually, rejection } from '../../support/eventually.js';
+import { eventually, realPause, rejection } from '../../support/eventually.js';
 
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
@@ -151,6 +151,90 @@ describe('a fenced transaction', () => {
     expect([triesCount, await balance()]).toEqual([2, 1]);
     controller.abort(new Error('enough'));
     await Promise.all(waiting);
+    await lock.unlock();
+  });
+
+  it('whose commit was done although no answer came is found to be committed (INV-09)', async () => {
+    const client = await database.connected();
+    const lock = await client.locks.lock(PAIR);
+    const result = await lock.withTransaction(async (session) => {
+      await deposit(client, session);
+      const commit = session.commitTransaction.bind(session);
+      session.commitTransaction = async () => {
+        await commit();
+        throw new Error('The answer was lost.');
+      };
+      return 'done';
+    });
+    expect([result, await balance(), await lock.unlock()]).toEqual(['done', 1, true]);
+  });
+
+  it('whose commit was not done is found not to be, where no answer came (INV-09)', async () => {
+    const client = await database.connected();
+    const lock = await client.locks.lock(PAIR);
+    const failing = lock.withTransaction(async (session) => {
+      await deposit(client, session);
+      session.commitTransaction = async () => {
+        await session.abortTransaction();
+        throw new Error('The answer was lost.');
+      };
+    });
+    expect(await rejection(failing)).toMatchObject({ code: 'LOCK_UNAVAILABLE', retryable: true });
+    expect([await balance(), await lock.unlock()]).toEqual([0, true]);
+  });
+
+  it('of which the outcome is not known yet keeps the lock from the next of its run', async () => {
+    const client = await database.connected();
+    const other = await database.connected();
+    const gate = await other.locks.lock(PAIR);
+    const calls = [client.locks.lock(PAIR), client.locks.lock(PAIR)];
+    await database.untilWaiting(PAIR, 2);
+    await gate.unlock();
+    const first = await (calls[0] as (typeof calls)[0]);
+    const order: string[] = [];
+    let commitNow!: () => Promise<void>;
+    client.commands.clear();
+    const committing = first.withTransaction(async (session) => {
+      await deposit(client, session);
+      commitNow = session.commitTransaction.bind(session);
+      session.commitTransaction = () => Promise.reject(new Error('The answer was lost.'));
+    });
+    void committing.then(() => order.push('committed'));
+    await eventually(() => client.commands.names.includes('findAndModify'));
+    const unlocked = first.unlock();
+    const second = (calls[1] as (typeof calls)[0]).then((lock) => {
+      order.push('granted');
+      return lock;
+    });
+    await realPause(200);
+    expect(order).toEqual([]);
+    await commitNow();
+    await committing;
+    expect([await unlocked, await balance()]).toEqual([true, 1]);
+    await (await second).unlock();
+    expect(order.sort()).toEqual(['committed', 'granted']);
+  });
+
+  it('conflicts with a take-over whatever another tool has put where its mark goes', async () => {
+    const client = await database.connected(SLOW);
+    const lock = await client.locks.lock(PAIR);
+    for (const commit of [Number.NaN, Number.POSITIVE_INFINITY, 'x', [1], { a: 1 }]) {
+      await database.db.collection('dlocks').updateOne({ grant: { $type: 'string' } }, { $set: { commit } });
+      await lock.withTransaction((session) => deposit(client, session));
+    }
+    expect(await balance()).toBe(5);
+    await lock.unlock();
+  });
+
+  it('is refused inside another one of the same lock, and beside it', async () => {
+    const client = await database.connected();
+    const lock = await client.locks.lock(PAIR);
+    await lock.withTransaction(async () => {
+      const inner = lock.withTransaction((session) => deposit(client, session));
+      expect(await rejection(inner)).toMatchObject({ code: 'LOCK_INVALID_ARGUMENT', argument: 'fn' });
+    });
+    await lock.withTransaction((session) => deposit(client, session));
+    expect(await balance()).toBe(1);
     await lock.unlock();
   });
 

@@ -5,7 +5,7 @@
  */
 import type { Timer } from '../base/clock.js';
 import type { AwaitedView, LockStore } from '../ports.js';
-import { chunk } from '../protocol/transitions.js';
+import { chunk, HEAD_LIMIT } from '../protocol/transitions.js';
 import { type AttemptContext, SessionGone, untilAcknowledged } from './attempt.js';
 import type { Hold } from './hold.js';
 import type { ResourceQueue } from './resource-queue.js';
@@ -20,21 +20,19 @@ export interface ContentionHost {
 }
 
 interface Question {
-  readonly hold: Hold;
+  readonly answered: Promise<boolean>;
   readonly answer: (contended: boolean) => void;
 }
 
 /** How many keys one read asks for. */
 const KEYS_MAX = 200;
-/** Tickets of the head of a queue: those of the holder's own process are known here, one of another is enough. */
-const HEAD_LIMIT = 64;
 
 export class Contention {
   readonly #host: ContentionHost;
-  #questions: readonly Question[] = [];
+  /** One for each hold, however often it is asked. */
+  readonly #questions = new Map<Hold, Question>();
   #timer: Timer | null = null;
-  #looking = false;
-  #lookAgain = false;
+  #reading = false;
 
   constructor(host: ContentionHost) {
     this.#host = host;
@@ -42,62 +40,60 @@ export class Contention {
 
   /** Resolves with true when somebody waits behind it, with false when it has ended before. Never rejects. */
   ask(hold: Hold): Promise<boolean> {
-    return new Promise((answer) => {
-      this.#questions = [...this.#questions, { hold, answer }];
-      this.look();
+    const asked = this.#questions.get(hold);
+    if (asked !== undefined) return asked.answered;
+    let answer!: (contended: boolean) => void;
+    const answered = new Promise<boolean>((resolve) => {
+      answer = resolve;
     });
+    this.#questions.set(hold, { answered, answer });
+    this.look();
+    // Those that are asked about in one turn are read together.
+    if (this.#questions.has(hold)) this.#readIn(0);
+    return answered;
   }
 
-  /** Something has changed here: a hold has ended, or somebody came. Also what the timer does. */
+  /** Something has changed here: a hold has ended, or somebody came. Sends nothing. */
   look(): void {
-    if (this.#questions.length === 0) return;
-    this.#lookAgain = true;
-    if (this.#looking) return;
-    this.#looking = true;
+    if (this.#questions.size > 0) this.#settle(() => false);
+  }
+
+  #readIn(delayMS: number): void {
+    if (this.#reading) return;
     this.#timer?.cancel();
+    this.#timer = this.#host.attempts.clock.setTimer(() => void this.#read(), delayMS);
+  }
+
+  async #read(): Promise<void> {
     this.#timer = null;
-    void this.#lookUntilSeen().finally(() => {
-      this.#looking = false;
-      this.#schedule();
-    });
-  }
-
-  async #lookUntilSeen(): Promise<void> {
-    while (this.#lookAgain) {
-      this.#lookAgain = false;
-      await this.#lookOnce();
-    }
-  }
-
-  #schedule(): void {
-    if (this.#questions.length === 0 || this.#timer !== null) return;
-    this.#timer = this.#host.attempts.clock.setTimer(() => this.look(), this.#host.patrolIntervalMS);
-  }
-
-  async #lookOnce(): Promise<void> {
-    await this.#settle(async (hold) => (await this.#host.queue(hold.request.key)?.contended()) ?? false);
-    const keys = [...new Set(this.#questions.map(({ hold }) => hold.request.key))];
+    this.look();
+    this.#reading = true;
+    const keys = [...new Set([...this.#questions.keys()].map(({ request }) => request.key))];
     for (const some of chunk(keys, KEYS_MAX)) {
-      const view = await this.#read(some);
-      if (view !== null) await this.#settle((hold) => othersWait(view, hold));
+      const view = await this.#readSome(some);
+      if (view !== null) this.#settle((hold) => othersWait(view, hold));
     }
+    this.#reading = false;
+    if (this.#questions.size > 0) this.#readIn(this.#host.patrolIntervalMS);
   }
 
   /** Answers those of whom it is known. */
-  async #settle(isContended: (hold: Hold) => boolean | Promise<boolean>): Promise<void> {
-    for (const question of this.#questions) {
-      const { hold, answer } = question;
-      const contended = hold.held && (await isContended(hold));
+  #settle(isContended: (hold: Hold) => boolean): void {
+    for (const [hold, { answer }] of [...this.#questions]) {
+      const contended = hold.held && (this.#host.queue(hold.request.key)?.contended === true || isContended(hold));
       if (hold.held && !contended) continue;
-      this.#questions = this.#questions.filter((other) => other !== question);
-      if (contended && hold.held) this.#host.onContended(hold);
-      answer(contended && hold.held);
+      this.#questions.delete(hold);
+      if (contended) this.#host.onContended(hold);
+      answer(contended);
     }
+    if (this.#questions.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
   }
 
   /** null: the server cannot be reached, and is asked again later. */
-  async #read(keys: readonly string[]): Promise<AwaitedView | null> {
-    const session = this.#questions.find(({ hold }) => hold.held)?.hold.session;
+  async #readSome(keys: readonly string[]): Promise<AwaitedView | null> {
+    const session = [...this.#questions.keys()].find(({ held }) => held)?.session;
     if (session === undefined) return null;
     const request = { keys, ticketIds: [], headLimit: HEAD_LIMIT };
     try {

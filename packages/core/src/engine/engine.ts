@@ -185,6 +185,17 @@ export class Engine {
     }
   }
 
+  /** The database stays open while this runs: the commit of a transaction, also while the client closes. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#usesCount += 1;
+    try {
+      return await work();
+    } finally {
+      this.#usesCount -= 1;
+      this.#rest();
+    }
+  }
+
   /** Ends the run that has this token. false: it does not stand any more. Rejects with a `LockError`. */
   forceRelease(request: ForceRequest): Promise<boolean> {
     return this.use(() => this.#forcer.release(request, this.#life)).catch((error) => {
@@ -559,7 +570,8 @@ export class Engine {
   async #loseFallen(queue: ResourceQueue, isTold: boolean): Promise<void> {
     const { key, run } = queue;
     const note = isTold ? await this.#readForced(key) : null;
-    if (run === null || queue.run !== run) return;
+    // It may have been released meanwhile, which settles it.
+    if (run === null || queue.run !== run || run.phase !== 'serving') return;
     if (note !== null && this.#loseForced(key, note)) return;
     queue.loseRun('the lock document does not name this session any more');
   }
@@ -589,7 +601,10 @@ export class Engine {
     const queue = this.#queues.get(key);
     const { session, ...forced } = note;
     const grant = queue?.run?.grant;
-    if (queue === undefined || grant?.session !== session || grant.firstToken !== forced.fencingToken) return false;
+    if (queue === undefined || session !== this.#session?.id) return false;
+    // Where the note comes before the grant that it ends, that is not served any more.
+    queue.endedByHand(forced.fencingToken);
+    if (grant?.session !== session || grant.firstToken !== forced.fencingToken) return false;
     const facts: LossFacts = { forced };
     queue.loseRun(`it was released by force by ${forced.by}: ${forced.reason}`, facts);
     return true;
@@ -648,7 +663,7 @@ export class Engine {
       await this.#writeEnd(session);
     }
     if (this.#feedsClosing.size > 0) await this.#untilSettled(Promise.all(this.#feedsClosing));
-    const unused = this.#session === null && this.#opening === null;
+    const unused = this.#session === null && this.#opening === null && this.#usesCount === 0;
     if (!unused && this.#phase !== 'closed') return;
     this.#connected = false;
     await store.close().catch(() => {});

@@ -3,12 +3,13 @@
  * does, with the note of who did it and why in the same write. The engine calls it; the holder learns of it by its
  * stream, or by its next audit.
  */
+import { LockOutcomeUnknownError } from '../errors.js';
 import type { LockStore } from '../ports.js';
 import type { LockState } from '../protocol/documents.js';
 import { formatForced } from '../protocol/forced.js';
 import { type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, isHopeless, type Lifetime, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, backoffMS, isHopeless, type Lifetime, pause, untilAcknowledged } from './attempt.js';
 
 /** Which run, and what is noted. */
 export interface ForceRequest {
@@ -36,6 +37,9 @@ interface Standing {
   readonly forced: string;
 }
 
+/** How often it looks again because somebody arrived, or an answer was lost. */
+const TRIES_MAX = 50;
+
 export class Forcer {
   readonly #host: ForcerHost;
 
@@ -43,17 +47,29 @@ export class Forcer {
     this.#host = host;
   }
 
-  /** Whether the run was ended by this call; false: it did not stand any more. Others that keep arriving cannot hold it up for ever: each try settles what came before. */
+  /** Whether the run was ended by this call; false: it did not stand any more. */
   async release(request: ForceRequest, lifetime: Lifetime): Promise<boolean> {
+    const { attempts } = this.#host;
+    const call = attempts.random.id();
     let note: string | null = null;
-    for (;;) {
-      const lock = await this.#send(lifetime, () => this.#read(request.key, [])).then((view) => view.lock);
-      const standing = standingOf(lock, request);
-      // Ended by an earlier try whose answer was lost.
-      if (standing === null) return note !== null && lock?.forced === note;
+    for (let triesCount = 1; triesCount <= TRIES_MAX; triesCount += 1) {
+      const { lock } = await this.#send(lifetime, () => this.#read(request.key, []));
+      const standing = standingOf(lock, { ...request, call });
+      if (standing === null) return this.#endedBefore(request.key, lock, note);
       note = standing.forced;
       if (await this.#end(standing, request.key, lifetime)) return true;
+      if (triesCount > 1) await pause(attempts, lifetime, backoffMS(attempts.random, triesCount));
     }
+    throw new LockOutcomeUnknownError(
+      'The lock could not be released by force: others kept arriving, or no answer came.',
+    );
+  }
+
+  /** By an earlier try whose answer was lost, or by somebody else. */
+  #endedBefore(key: string, lock: LockState | null, note: string | null): boolean {
+    if (lock === null || note === null || lock.forced !== note) return false;
+    this.#host.onForced(key, note, lock.grant);
+    return true;
   }
 
   /** Its tickets first: else the lock would be passed back to them. false: look again. */
@@ -98,11 +114,14 @@ export class Forcer {
   }
 }
 
-function standingOf(lock: LockState | null, { fencingToken, reason, by }: ForceRequest): Standing | null {
+function standingOf(
+  lock: LockState | null,
+  { fencingToken, reason, by, call }: ForceRequest & { readonly call: string },
+): Standing | null {
   const text = lock?.grant;
   const grant = parseGrant(text);
   if (lock === null || typeof text !== 'string' || grant === null) return null;
   const { session, firstToken } = grant;
   if (fencingToken < firstToken || fencingToken > lastToken(grant)) return null;
-  return { lock, text, grant, forced: formatForced({ session, fencingToken: firstToken, reason, by }) };
+  return { lock, text, grant, forced: formatForced({ session, fencingToken: firstToken, reason, by, call }) };
 }

@@ -2,7 +2,7 @@
  * The hold: what a caller has between grant and release, with its own fencing token inside the run. `held` is read
  * against the clock each time, because the timer that would end it may be late.
  */
-import { type ForcedRelease, LockLostError } from '../errors.js';
+import { type ForcedRelease, LockInvalidArgumentError, LockLostError } from '../errors.js';
 import type { AcquireRequest } from './request.js';
 import type { Session } from './session.js';
 
@@ -37,6 +37,7 @@ export class Hold {
   /** How many transactions are being committed on this hold, and who waits for them. */
   #commitsCount = 0;
   #onCommitted: (() => void) | null = null;
+  #transacts = false;
   readonly #owner: HoldOwner;
 
   constructor(request: AcquireRequest, fencingToken: number, grantedAt: number, session: Session, owner: HoldOwner) {
@@ -84,6 +85,15 @@ export class Hold {
     return grant;
   }
 
+  /** A transaction of this hold begins; the result ends it. Two would wait for each other. */
+  beginTransaction(): () => void {
+    if (this.#transacts) throw this.#transactsAlready();
+    this.#transacts = true;
+    return () => {
+      this.#transacts = false;
+    };
+  }
+
   /**
    * A transaction is about to be committed: until it has ended nobody else is served, in this process either. Throws
    * where the lock is not held. The result says that it has ended.
@@ -109,6 +119,7 @@ export class Hold {
   /** Goes on with the signal of an earlier hold of the same caller. */
   continueSignal(earlier: Hold): void {
     this.#aborter = earlier.#aborter;
+    if (this.#lostError !== null) this.#aborter?.abort(this.#lostError);
   }
 
   /** The first call passes the lock on; the others wait for it. Never rejects. */
@@ -142,6 +153,12 @@ export class Hold {
     this.#lostError = this.#lossError(why, facts);
     this.#aborter?.abort(this.#lostError);
     return this.#lostError;
+  }
+
+  #transactsAlready(): LockInvalidArgumentError {
+    const { resource, id } = this;
+    const message = 'Another transaction of this lock has not ended yet: one at a time, and none inside another.';
+    return new LockInvalidArgumentError(message, { argument: 'fn', resource, id });
   }
 
   #lossError(why: string, facts: LossFacts): LockLostError {

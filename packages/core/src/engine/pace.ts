@@ -5,13 +5,16 @@
 
 export class Pace {
   #fence = 0;
+  #born = 0;
   #at = Number.NaN;
   #eachMS: number | null = null;
 
   /** How long each caller has taken between the looks; null: nobody was served since the first. */
-  note(fence: number, nowMS: number): number | null {
+  note({ fence, born }: { readonly fence: number; readonly born: number }, nowMS: number): number | null {
     const served = fence - this.#fence;
-    if (Number.isNaN(this.#at)) {
+    // Tokens start elsewhere in a document that was made anew.
+    if (Number.isNaN(this.#at) || born !== this.#born) {
+      this.#born = born;
       this.#fence = fence;
       this.#at = nowMS;
     } else if (served > 0) {

@@ -7,7 +7,14 @@ import type { LockStore } from '../ports.js';
 import { formatGrant } from '../protocol/grant.js';
 import { isConvicted } from '../protocol/lease.js';
 import { grantAfter, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, type Lifetime, SessionGone, untilAcknowledged } from './attempt.js';
+import {
+  type AttemptContext,
+  isAttemptTimeout,
+  type Lifetime,
+  mayPass,
+  SessionGone,
+  untilAcknowledged,
+} from './attempt.js';
 
 export interface ReaperHost {
   readonly store: LockStore;
@@ -20,6 +27,14 @@ export interface ReaperHost {
   /** A grant that this process wrote: it may be one of its own. */
   onGranted(key: string, grant: string): void;
   onReaped(session: string, locksCount: number): void;
+}
+
+/**
+ * An open transaction of the dead may hold a write back for a minute, and the patrol has others to look after: it comes
+ * by again at once, and looks at everything in between.
+ */
+function isNotWorthWaiting(error: unknown): boolean {
+  return isAttemptTimeout(error) || !mayPass(error);
 }
 
 /** How often a take-over reads again because others kept arriving; the next patrol goes on. */
@@ -62,13 +77,14 @@ export class Reaper {
   async #takeOver(session: string, key: string, grant: string, lifetime: Lifetime): Promise<void> {
     try {
       for (let tries = 0; tries < TAKE_OVER_TRIES_MAX; tries += 1) {
-        const done = await untilAcknowledged(this.#host.attempts, lifetime, () => this.#passOn(session, key, grant));
+        const send = (): Promise<boolean> => this.#passOn(session, key, grant);
+        const done = await untilAcknowledged(this.#host.attempts, lifetime, send, isNotWorthWaiting);
         if (done) return;
       }
     } catch (error) {
       // A document that another tool has spoilt keeps nobody from the other locks of the dead.
       if (error instanceof SessionGone) throw error;
-      this.#host.attempts.onFailure(error);
+      if (!isAttemptTimeout(error)) this.#host.attempts.onFailure(error);
     }
   }
 

@@ -22,6 +22,8 @@ import type { Waiter } from './waiter.js';
 const ARRIVE_TICKETS_MAX = 100;
 /** How many tickets that are being deleted a PREFETCH leaves out; one that it finds is granted, and passed on at once. */
 const LEFT_OUT_MAX = 1_000;
+/** Up to which place callers are told where they stand. */
+const POSITIONS_MAX = 1_000;
 /** For how long after it was passed on to others a lock is taken for held: who comes again so soon goes straight to the queue. */
 const PASSED_ON_MS = 20;
 
@@ -272,12 +274,9 @@ export class ResourceQueue implements HoldOwner {
   }
 
   /** Whether somebody waits behind the run that is held, as far as is known here; asked by whoever would make room. */
-  async contended(): Promise<boolean> {
+  get contended(): boolean {
     const run = this.#run;
-    if (run === null) return false;
-    if (this.awaiting || run.unserved().length > 0) return true;
-    const known = await Promise.resolve(run.successors).catch(() => null);
-    return known !== null && known.next !== null;
+    return run !== null && (this.awaiting || run.unserved().length > 0 || run.isFollowed);
   }
 
   /** Waits no longer than until the local deadline as it is now: renewals move it on for as long as the process lives. */
@@ -287,6 +286,11 @@ export class ResourceQueue implements HoldOwner {
   }
 
   // --- losing -----------------------------------------------------------------------------------------------------
+
+  /** The run that begins with this token was ended by somebody: reports of it come too late. */
+  endedByHand(firstToken: number): void {
+    this.handledToken = Math.max(this.handledToken, firstToken);
+  }
 
   /** The run stands no more although we did not release it. Those of it who were not served wait again. */
   loseRun(why: string, facts?: LossFacts): void {
@@ -710,6 +714,7 @@ export class ResourceQueue implements HoldOwner {
       limit: HEAD_LIMIT,
     });
     const next = headRun(view.head, this.#host.runMaxCount);
+    run.isFollowed = next !== null;
     return { arrivals: view.lock?.arrivals ?? 0, next, readAt: this.#host.clock.nowMS() };
   }
 
@@ -748,9 +753,10 @@ export class ResourceQueue implements HoldOwner {
     const session = this.#host.session;
     const granted = parseGrant(lock.grant);
     this.#pace ??= new Pace();
-    const pace = this.#pace.note(lock.fence, this.#host.clock.nowMS());
+    const pace = this.#pace.note(lock, this.#host.clock.nowMS());
     let ahead = 0;
     for (const { session: of, n, callers } of head) {
+      if (ahead > POSITIONS_MAX) return;
       if (of === granted?.session && granted.tickets.some((ticket) => ticket.n === n)) continue;
       const ticket = of === session?.id ? this.#tickets.get(n) : undefined;
       ticket?.waiters.forEach((waiter, index) => {

@@ -35,6 +35,8 @@ export class HeldRun {
   readonly fence: number;
   /** When it began, in the order in which this client's reads and grants happen: tells which audits can judge it. */
   readonly order: number;
+  /** Whether somebody waits behind it, when the queue was last read. */
+  isFollowed = false;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
   /**

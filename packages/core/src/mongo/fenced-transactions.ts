@@ -7,9 +7,13 @@
  * it first, so that it is the arrivals that wait, and no crowd of them can keep a transaction from ending.
  */
 import type { ClientSession } from 'mongodb';
+import type { Clock } from '../base/clock.js';
+import type { Random } from '../base/random.js';
 import { LockInvalidArgumentError, LockOutcomeUnknownError, LockUnavailableError } from '../errors.js';
-import { type Command, VERSION_MATCHES } from './commands.js';
+import { type Command, MAJORITY, VERSION_MATCHES } from './commands.js';
 import type { Connection } from './connection.js';
+import { failureOf } from './failures.js';
+import { isDocument } from './stored.js';
 
 /** The driver's session that a transaction runs in. */
 export type TransactionSession = ClientSession;
@@ -22,8 +26,11 @@ export interface TransactionSettings {
 
 /** What a transaction needs of the hold that it belongs to. */
 export interface GatingHold {
+  readonly held: boolean;
   /** The stored grant. Throws `LockLostError` where the lock is not held. */
   readonly grant: string;
+  /** One at a time; the result ends it. Throws where another one runs. */
+  beginTransaction(): () => void;
   /** From here on nobody else is served before the result is called. Throws as `grant`. */
   beginCommit(): () => void;
   /** The server does not name this hold any more: the error that says so. */
@@ -36,17 +43,26 @@ export interface TransactionGate {
   readonly hold: GatingHold;
 }
 
-const UNKNOWN_COMMIT = 'UnknownTransactionCommitResult';
-const COMMITS_FIELD = 'commits';
+/** What time and chance come from. */
+export interface TransactionSurroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const TRANSIENT = 'TransientTransactionError';
+/** Before the server is asked again what became of a commit. */
+const SETTLE_PAUSE_MS = 200;
 
 /** Transactions over one connection. */
 export class FencedTransactions {
   readonly #connection: Connection;
   readonly #collection: string;
+  readonly #surroundings: TransactionSurroundings;
 
-  constructor(connection: Connection, collection: string) {
+  constructor(connection: Connection, collection: string, surroundings: TransactionSurroundings) {
     this.#connection = connection;
     this.#collection = collection;
+    this.#surroundings = surroundings;
   }
 
   /** Runs `body`, again where the server asks for it, and commits. Rejects with what `body` threw, as it is. */
@@ -55,67 +71,139 @@ export class FencedTransactions {
     settings: TransactionSettings,
     body: (session: ClientSession) => Promise<T>,
   ): Promise<T> {
-    const { client } = await this.#connection.open();
+    const { grant } = gate.hold;
+    const endTransaction = gate.hold.beginTransaction();
+    const { client } = await this.#connection.open().catch((error: unknown) => {
+      endTransaction();
+      throw error;
+    });
     const session = client.startSession();
     const { operationTime } = this.#connection;
     // What this client was told of its grant is in what the transaction sees, also where another primary was elected.
     if (operationTime !== null) session.advanceOperationTime(operationTime);
-    const attempt = new Attempt(gate.hold, () => this.#write(gate, session));
+    const attempt = new Attempt<T>(gate.hold, () => this.#fence({ key: gate.key, grant, session }));
     try {
       const result = await session.withTransaction(() => attempt.run(session, body), optionsOf(settings));
-      if (attempt.endedInside) throw endedInside();
+      if (attempt.stage === 'ended by fn') throw endedInside();
       return result;
     } catch (error) {
-      throw outcomeOf(error);
+      if (attempt.stage !== 'committing' || hasLabel(error, TRANSIENT)) throw error;
+      return await this.#settled({ ...gate, grant, attempt, error });
     } finally {
       attempt.end();
+      endTransaction();
       await session.endSession();
     }
   }
 
-  /** FENCE: false: the grant stands no more. Errors are the driver's, which knows by them whether to try again. */
-  async #write({ key, hold }: TransactionGate, session: ClientSession): Promise<boolean> {
-    const { db } = await this.#connection.open();
-    const reply = await db.command(fenceCommand(this.#collection, key, hold.grant), { session });
-    return reply.n === 1;
+  /** FENCE. Gives what marks it; null: the grant stands no more. */
+  async #fence({ key, grant, session }: Fenced & { readonly session: ClientSession }): Promise<string | null> {
+    const mark = this.#surroundings.random.id();
+    try {
+      const { db } = await this.#connection.open();
+      const reply = await db.command(fenceCommand(this.#collection, { key, grant }, mark), { session });
+      return reply.nModified === 1 ? mark : null;
+    } catch (error) {
+      // By such an error the driver knows to try again.
+      throw hasLabel(error, TRANSIENT) ? error : failureOf(error, 'read');
+    }
+  }
+
+  /**
+   * A commit of which no answer came: a write of the same document waits for its end, and tells by what it finds there.
+   * Nobody else is served meanwhile, who would be under the same grant.
+   */
+  async #settled<T>({ key, hold, grant, attempt, error: cause }: Unsettled<T>): Promise<T> {
+    while (hold.held) {
+      const found = await this.#settle({ key, grant }).catch(() => undefined);
+      if (found === null) break;
+      if (found !== undefined && found === attempt.mark) return attempt.result as T;
+      if (found !== undefined) throw new LockUnavailableError('The transaction was not committed.', { cause });
+      await this.#pause();
+    }
+    throw new LockOutcomeUnknownError('It is not known whether the transaction was committed.', { cause });
+  }
+
+  /** The mark of the last transaction that was committed; null: the grant stands no more, so that others may follow. */
+  async #settle({ key, grant }: Fenced): Promise<unknown> {
+    const command = settleCommand(this.#collection, { key, grant }, this.#surroundings.random.id());
+    const { value } = await this.#connection.write(command);
+    return isDocument(value) ? (value.commit ?? 'none') : null;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#surroundings.clock.setTimer(resolve, SETTLE_PAUSE_MS));
   }
 }
 
-/** FENCE: changes the lock document, for a write that changes nothing would conflict with nothing. */
-export function fenceCommand(collection: string, key: string, grant: string): Command {
-  const q = { _id: key, grant, v: VERSION_MATCHES };
-  return { update: collection, updates: [{ q, u: { $inc: { [COMMITS_FIELD]: 1n } } }] };
+/** Which lock, and what must stand. */
+interface Fenced {
+  readonly key: string;
+  readonly grant: string;
 }
+
+interface Unsettled<T> extends TransactionGate {
+  readonly grant: string;
+  readonly attempt: Attempt<T>;
+  readonly error: unknown;
+}
+
+/** FENCE: a mark of its own changes the document whatever is in it; a write that changes nothing would conflict with nothing. */
+export function fenceCommand(collection: string, { key, grant }: Fenced, mark: string): Command {
+  const q = { _id: key, grant, v: VERSION_MATCHES };
+  return { update: collection, updates: [{ q, u: { $set: { commit: mark } } }] };
+}
+
+function settleCommand(collection: string, { key, grant }: Fenced, mark: string): Command {
+  return {
+    findAndModify: collection,
+    query: { _id: key, grant, v: VERSION_MATCHES },
+    update: { $set: { settled: mark } },
+    new: true,
+    maxTimeMS: SETTLE_LIMIT_MS,
+    writeConcern: MAJORITY,
+  };
+}
+
+/** How long the server lets that write wait for an open transaction, before it is asked again. */
+const SETTLE_LIMIT_MS = 10_000;
 
 /** The tries of one transaction. */
-class Attempt {
+class Attempt<T> {
+  /** Where the last try is, or has ended. */
+  stage: 'fn' | 'committing' | 'ended by fn' = 'fn';
+  /** What the last try has written to the lock document. */
+  mark: string | null = null;
+  /** What `fn` returned. */
+  result: T | undefined;
   readonly #hold: GatingHold;
-  readonly #write: () => Promise<boolean>;
+  readonly #fence: () => Promise<string | null>;
   #triesCount = 0;
   #endCommit: (() => void) | null = null;
-  /** The body has committed or aborted by itself. */
-  endedInside = false;
 
-  constructor(hold: GatingHold, write: () => Promise<boolean>) {
+  constructor(hold: GatingHold, fence: () => Promise<string | null>) {
     this.#hold = hold;
-    this.#write = write;
+    this.#fence = fence;
   }
 
-  async run<T>(session: ClientSession, body: (session: ClientSession) => Promise<T>): Promise<T> {
+  async run(session: ClientSession, body: (session: ClientSession) => Promise<T>): Promise<T> {
     this.end();
+    this.stage = 'fn';
     this.#triesCount += 1;
     const isFirst = this.#triesCount === 1;
     // Throws where the lock is not held any more.
     void this.#hold.grant;
-    if (!isFirst) await this.#fence();
+    if (!isFirst) await this.#write();
     const result = await body(session);
+    this.result = result;
     if (!session.inTransaction()) {
       // The driver would abort what is aborted already.
-      this.endedInside = true;
+      this.stage = 'ended by fn';
       return result;
     }
     this.#endCommit = this.#hold.beginCommit();
-    if (isFirst) await this.#fence();
+    if (isFirst) await this.#write();
+    this.stage = 'committing';
     return result;
   }
 
@@ -125,8 +213,9 @@ class Attempt {
     this.#endCommit = null;
   }
 
-  async #fence(): Promise<void> {
-    if (!(await this.#write())) throw this.#hold.doubt();
+  async #write(): Promise<void> {
+    this.mark = await this.#fence();
+    if (this.mark === null) throw this.#hold.doubt();
   }
 }
 
@@ -147,13 +236,8 @@ function optionsOf({
   };
 }
 
-/** Whether it was committed is known in all cases but one. */
-function outcomeOf(error: unknown): unknown {
-  const labelled = error as { hasErrorLabel?: (label: string) => boolean; name?: unknown } | null;
-  if (typeof labelled !== 'object' || labelled === null) return error;
-  if (labelled.hasErrorLabel?.(UNKNOWN_COMMIT) === true) {
-    return new LockOutcomeUnknownError('It is not known whether the transaction was committed.', { cause: error });
-  }
-  if (labelled.name !== 'MongoServerSelectionError') return error;
-  return new LockUnavailableError('The database could not be reached for the transaction.', { cause: error });
+function hasLabel(error: unknown, label: string): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const { hasErrorLabel } = error as { hasErrorLabel?: (label: string) => boolean };
+  return typeof hasErrorLabel === 'function' && hasErrorLabel.call(error, label);
 }

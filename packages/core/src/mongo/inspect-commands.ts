@@ -42,6 +42,10 @@ const WAITS: Command = {
   },
 };
 
+/** Must bear any value: `$type` also finds a list of timestamps. */
+const SINCE: Command = { $convert: { input: '$at', to: 'date', onError: null, onNull: null } };
+const COUNT: Command = { $group: { _id: null, callers: { $sum: '$callers' } } };
+
 /** One lock: its document, its holder's session, its queue with sessions, and how many wait in all. */
 export function inspectCommand({ locks, sessions }: CollectionNames, key: string): Command {
   const tickets = (stages: readonly Command[]): Command => ({
@@ -55,7 +59,7 @@ export function inspectCommand({ locks, sessions }: CollectionNames, key: string
     { $sort: QUEUE_ORDER },
     { $limit: PLACES_MAX },
     { $lookup: sessionOf(sessions, 'session') },
-    { $project: { session: 1, callers: 1, labels: 1, since: { $toDate: '$at' }, sessions: 1 } },
+    { $project: { session: 1, callers: 1, labels: 1, since: SINCE, sessions: 1 } },
   ];
   return aggregate(locks, [
     { $match: { _id: key } },
@@ -89,8 +93,6 @@ export function listCommand(
     { $lookup: counted },
   ]);
 }
-
-const COUNT: Command = { $group: { _id: null, callers: { $sum: '$callers' } } };
 
 function sessionOf(collection: string, localField: string): Command {
   return {

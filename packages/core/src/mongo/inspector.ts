@@ -2,6 +2,7 @@
  * What the locks look like now, for people and tools: one read each. It decides nothing and changes nothing; the client
  * calls it while its engine has the database open.
  */
+import { DOCUMENT_VERSION, readLock } from '../protocol/documents.js';
 import type { LockInspection, LockPage, LockSummary } from '../protocol/inspection.js';
 import { readForced, readHolder, readWaiter } from '../protocol/inspection.js';
 import { decodeKey, encodeKey, keyPrefix } from '../protocol/key.js';
@@ -37,7 +38,7 @@ export class Inspector {
     };
   }
 
-  /** A page of the locks that are held. What another tool has spoilt is left out. */
+  /** A page of the locks that are held. What another tool has spoilt, or a newer version wrote, is left out. */
   async list(request: {
     readonly prefix: string;
     readonly after: string | null;
@@ -49,15 +50,16 @@ export class Inspector {
     const last = documents.at(-1)?.lock;
     const full = more || documents.length >= limit;
     return {
-      locks: documents.flatMap((raw) => summaryOf(raw, this.#names.locks) ?? []),
+      locks: documents.flatMap((raw) => summaryOf(raw) ?? []),
       after: full && isDocument(last) ? String(last._id) : null,
     };
   }
 }
 
-function summaryOf(raw: Reply, collection: string): LockSummary | null {
-  if (!isDocument(raw.lock)) return null;
-  const lock = lockOf(raw.lock, collection);
+/** null: another tool has spoilt it, or a newer version wrote it, which `inspect` says. */
+function summaryOf(raw: Reply): LockSummary | null {
+  const lock = isDocument(raw.lock) ? readLock(raw.lock) : null;
+  if (lock === null || lock.version > DOCUMENT_VERSION || !isDocument(raw.lock)) return null;
   const subject = decodeKey(lock.key);
   const holder = readHolder(lock, { grantedAt: raw.lock.grantedAt, sessions: raw.sessions });
   return subject === null || holder === null ? null : { ...subject, holder, waitersCount: countIn(raw.counted) };

@@ -1,8 +1,9 @@
 /**
- * Puts the two ports together over one connection, and what is beside them: looking, and fenced transactions. The api calls it with what `options.ts` has resolved; nothing is
- * sent before `store.prepare()` or `feed.open()`.
+ * Puts the two ports together over one connection, and what is beside them: looking, and fenced transactions. The api
+ * calls it with what `options.ts` has resolved; nothing is sent before `store.prepare()` or `feed.open()`.
  */
 import type { Clock } from '../base/clock.js';
+import { type Random, systemRandom } from '../base/random.js';
 import type { LockSource, ResolvedOptions } from '../options.js';
 import type { ChangeFeed, LockStore } from '../ports.js';
 import { databaseSource } from './connect.js';
@@ -19,10 +20,11 @@ export interface MongoPortsOptions {
   readonly source: LockSource;
   readonly options: Pick<ResolvedOptions, 'collectionName'>;
   readonly clock: Clock;
+  readonly random?: Random;
 }
 
 /** Makes the store and the feed of one lock client, and what its engine does not know of. */
-export function createMongoPorts({ source, options, clock }: MongoPortsOptions): {
+export function createMongoPorts({ source, options, clock, random = systemRandom }: MongoPortsOptions): {
   readonly store: LockStore;
   readonly feed: ChangeFeed;
   readonly inspector: Inspector;
@@ -36,6 +38,6 @@ export function createMongoPorts({ source, options, clock }: MongoPortsOptions):
     store: new MongoLockStore(connection, { names, preparation, serverClock }),
     feed: new MongoChangeFeed(connection, { collection: names.locks, preparation, clock, serverClock }),
     inspector: new Inspector(connection, names),
-    transactions: new FencedTransactions(connection, names.locks),
+    transactions: new FencedTransactions(connection, names.locks, { clock, random }),
   };
 }

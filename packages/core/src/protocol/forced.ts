@@ -10,9 +10,15 @@ export interface ForcedNote extends ForcedRelease {
   readonly session: string;
 }
 
-/** The stored form: `<session>/<first token>/<JSON of by and reason>`. */
-export function formatForced({ session, fencingToken, reason, by }: ForcedNote): string {
-  return `${session}/${fencingToken}/${JSON.stringify({ by, reason })}`;
+/** The stored form: `<session>/<first token>/<JSON of by, reason and the call's id>`. The id tells two calls apart. */
+export function formatForced({
+  session,
+  fencingToken,
+  reason,
+  by,
+  call,
+}: ForcedNote & { readonly call?: string }): string {
+  return `${session}/${fencingToken}/${JSON.stringify({ by, reason, call })}`;
 }
 
 /** Reads a stored note; null where the text is none. */
