@@ -27,7 +27,10 @@ export interface WaitingEvent extends LockSubject {
  * of the queue. Found out only while somebody listens.
  */
 export interface PositionEvent extends LockSubject {
-  /** 1: the next to be granted. Counts callers, those in the same process too. */
+  /**
+   * 1: the first in the queue. Counts the callers who wait, those in the same process too, but not those whom the run that
+   * holds the lock has still to serve.
+   */
   readonly position: number;
   /** How long it is likely to take still, in milliseconds, by how the queue has moved; absent before it has. */
   readonly estimatedWaitMS?: number;

@@ -149,7 +149,7 @@ interface Unsettled<T> extends TransactionGate {
 }
 
 /** FENCE: a mark of its own changes the document whatever is in it; a write that changes nothing would conflict with nothing. */
-export function fenceCommand(collection: string, { key, grant }: Fenced, mark: string): Command {
+function fenceCommand(collection: string, { key, grant }: Fenced, mark: string): Command {
   const q = { _id: key, grant, v: VERSION_MATCHES };
   return { update: collection, updates: [{ q, u: { $set: { commit: mark } } }] };
 }

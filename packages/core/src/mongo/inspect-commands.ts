@@ -7,7 +7,7 @@ import { aggregate, ID_MATCHES, QUEUE_ORDER, SESSION_TEXT, WELL_FORMED } from '.
 import { SESSION_VIEW } from './session-commands.js';
 
 /** How many places of a queue are shown. */
-export const PLACES_MAX = 1_000;
+const PLACES_MAX = 1_000;
 
 const TICKET: Command = { ...WELL_FORMED, key: { $exists: true }, session: SESSION_TEXT };
 const IS_TEXT: Command = { $eq: [{ $type: '$grant' }, 'string'] };
