@@ -46,6 +46,8 @@ async function heldBefore(): Promise<{ holder: TestClient; waiter: TestClient; m
   const { holder, waiter, lock, waiting } = await handedOver();
   await lock.unlock();
   const mine = await waiting;
+  // Its own ticket is deleted beside, and would be counted as one that waits.
+  await eventually(async () => (await database.waitersCount(pair)) === 0);
   const behind = holder.locks.lock(pair);
   await database.untilWaiting(pair, 1);
   await untilAnswered(holder, waiter);
