@@ -45,7 +45,7 @@ describe('the page of frameworks', () => {
     expect(blocks.filter(({ lang }) => lang === 'ts')).toHaveLength(5);
   });
 
-  it.each(blocks.map(({ name }, index) => [name, index] as const))(
+  it.concurrent.each(blocks.map(({ name }, index) => [name, index] as const))(
     'has a program that runs, ends by itself and leaves nothing: %s',
     async (name, index) => {
       const { module, errors } = modules.get(name) ?? { module: '', errors: ['It was not compiled.'] };

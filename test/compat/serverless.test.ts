@@ -23,21 +23,6 @@ interface Answer {
 let instance: ChildProcess;
 const answers: unknown[] = [];
 
-beforeEach(async () => {
-  instance = fork(PROGRAM, [database.uri], { execArgv: [] });
-  instance.on('message', (message) => answers.push(message));
-  await eventually(() => answers.length === 1, 15_000);
-  answers.length = 0;
-});
-
-afterEach(async () => {
-  const exit = instance.exitCode === null && instance.signalCode === null ? once(instance, 'exit') : undefined;
-  instance.kill('SIGKILL');
-  await exit;
-  await database.db.collection('dlocks.sessions').deleteMany({ pid: instance.pid });
-  await endOrphanedCursors(database.observer, database.name);
-});
-
 /** Thaws the process, runs a handler to its answer, and freezes it at once, as a platform does. */
 async function call<T = Answer>(handler: string): Promise<T> {
   instance.kill('SIGCONT');
@@ -54,52 +39,72 @@ async function liveSessions(): Promise<number> {
     .countDocuments({ state: 'alive', $expr: { $gt: ['$until', '$$NOW'] } });
 }
 
-describe('a handler that closes before it answers', () => {
-  it('leaves no lock, ticket, session or change stream in the frozen process, and nobody waits for it', async () => {
-    const first = await call('closes');
-    expect(await storedLeftovers(database.db)).toEqual([]);
-    expect(await openCursors(database.observer, database.name)).toEqual([]);
-    const { locks } = database.client(SETTINGS);
-    const token = await locks.exec({ ...LOCK, timeoutMS: 5_000, fn: ({ fencingToken }) => fencingToken });
-    expect(token).toBeGreaterThan(first.fencingToken);
-    expect((await call('closes')).fencingToken).toBeGreaterThan(token);
-    expect(await storedLeftovers(database.db)).toEqual([
-      // The test's own client, which is still open.
-      expect.stringMatching(/^session /),
-    ]);
-  });
-});
-
-describe('a handler that leaves its client open', () => {
-  it('leaves a session until its lease has lapsed, and delays nobody: the lock itself was given back', async () => {
-    await call('keepsOpen');
-    expect(await storedLeftovers(database.db)).toEqual([expect.stringMatching(/^session /)]);
-    const { locks } = database.client(SETTINGS);
-    const lock = given(await locks.tryLock(LOCK));
-    expect(await lock.unlock()).toBe(true);
+describe('a function whose process is frozen between its calls', () => {
+  beforeEach(async () => {
+    instance = fork(PROGRAM, [database.uri], { execArgv: [] });
+    instance.on('message', (message) => answers.push(message));
+    await eventually(() => answers.length === 1, 15_000);
+    answers.length = 0;
   });
 
-  it('finds its session lost when it is thawed after its lease, and locks again under a new one', async () => {
-    const first = await call('keepsOpen');
-    await eventually(async () => (await liveSessions()) === 0, 10_000);
-    const second = await call('keepsOpen');
-    expect(second.fencingToken).toBeGreaterThan(first.fencingToken);
-    expect(second.events).toContain('session:lost');
-  });
-});
-
-describe('a handler that answers while it holds', () => {
-  it('is taken over when its lease has lapsed, and knows its lock for lost when it is thawed', async () => {
-    const first = await call('keepsLock');
-    const { locks } = database.client(SETTINGS);
-    const next = await locks.lock({ ...LOCK, timeoutMS: 15_000 });
-    expect(next.fencingToken).toBeGreaterThan(first.fencingToken);
-    expect(await call<object>('looksAtLock')).toEqual({
-      held: false,
-      reason: 'LOCK_LOST',
-      released: false,
+  afterEach(async () => {
+    const exit = instance.exitCode === null && instance.signalCode === null ? once(instance, 'exit') : undefined;
+    instance.kill('SIGKILL');
+    await exit;
+    await database.db.collection('dlocks.sessions').deleteMany({ pid: instance.pid });
+    await eventually(async () => {
+      await endOrphanedCursors(database.observer, database.name);
+      return (await openCursors(database.observer, database.name)).length === 0;
     });
-    await next.unlock();
+  });
+
+  describe('a handler that closes before it answers', () => {
+    it('leaves no lock, ticket, session or change stream in the frozen process, and nobody waits for it', async () => {
+      const first = await call('closes');
+      expect(await storedLeftovers(database.db)).toEqual([]);
+      expect(await openCursors(database.observer, database.name)).toEqual([]);
+      const { locks } = database.client(SETTINGS);
+      const token = await locks.exec({ ...LOCK, timeoutMS: 5_000, fn: ({ fencingToken }) => fencingToken });
+      expect(token).toBeGreaterThan(first.fencingToken);
+      expect((await call('closes')).fencingToken).toBeGreaterThan(token);
+      expect(await storedLeftovers(database.db)).toEqual([
+        // The test's own client, which is still open.
+        expect.stringMatching(/^session /),
+      ]);
+    });
+  });
+
+  describe('a handler that leaves its client open', () => {
+    it('leaves a session until its lease has lapsed, and delays nobody: the lock itself was given back', async () => {
+      await call('keepsOpen');
+      expect(await storedLeftovers(database.db)).toEqual([expect.stringMatching(/^session /)]);
+      const { locks } = database.client(SETTINGS);
+      const lock = given(await locks.tryLock(LOCK));
+      expect(await lock.unlock()).toBe(true);
+    });
+
+    it('finds its session lost when it is thawed after its lease, and locks again under a new one', async () => {
+      const first = await call('keepsOpen');
+      await eventually(async () => (await liveSessions()) === 0, 10_000);
+      const second = await call('keepsOpen');
+      expect(second.fencingToken).toBeGreaterThan(first.fencingToken);
+      expect(second.events).toContain('session:lost');
+    });
+  });
+
+  describe('a handler that answers while it holds', () => {
+    it('is taken over when its lease has lapsed, and knows its lock for lost when it is thawed', async () => {
+      const first = await call('keepsLock');
+      const { locks } = database.client(SETTINGS);
+      const next = await locks.lock({ ...LOCK, timeoutMS: 15_000 });
+      expect(next.fencingToken).toBeGreaterThan(first.fencingToken);
+      expect(await call<object>('looksAtLock')).toEqual({
+        held: false,
+        reason: 'LOCK_LOST',
+        released: false,
+      });
+      await next.unlock();
+    });
   });
 });
 

@@ -11,7 +11,7 @@ const LOCK = { resource: 'job', id: 1 };
 /** @param {object} fact */
 const tell = (fact) => (parentPort ? parentPort.postMessage(fact) : process.send?.(fact));
 const uri = workerData?.uri ?? process.env.CONTENDER_URI;
-const locks = new LockClient({ uri, leaseDurationMS: 1_000, clockSkewMS: 100 });
+const locks = new LockClient({ uri, leaseDurationMS: 2_000, clockSkewMS: 100 });
 /** @type {import('mongo-distributed-locks').Lock | undefined} */
 let lock;
 

@@ -11,7 +11,7 @@ import { LocksModule } from 'mongo-distributed-locks-nestjs';
 const [, , uri = ''] = process.argv;
 
 class Root {}
-Module({ imports: [LocksModule.forRoot({ uri })] })(Root);
+Module({ imports: [LocksModule.forRoot({ uri, graceMS: 0 })] })(Root);
 
 const application = await NestFactory.createApplicationContext(Root, { logger: false });
 application.enableShutdownHooks();
