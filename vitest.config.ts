@@ -63,7 +63,7 @@ export default defineConfig({
       project('fairness', 2, 1),
       project('cli', 2, 1),
       project('ui', 2, 1),
-      project('compat', 2, 1),
+      project('compat', 1, 2),
     ],
   },
 });
