@@ -61,6 +61,7 @@ export async function versionsAgree({ root, version }) {
     if (manifest.version !== version) problems.push(`${folder} has version ${manifest.version}, not ${version}.`);
   }
   const { packageManager } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  if (!/^pnpm@\d+\.\d+\.\d+$/.test(packageManager)) problems.push(`packageManager names no exact version.`);
   const named = await run('git', ['grep', '-ohE', 'pnpm@[0-9]+\\.[0-9]+\\.[0-9]+'], { cwd: root });
   const others = new Set(
     named.stdout

@@ -38,8 +38,9 @@ export function judge(page) {
   let chain = '';
   return page.blocks.map((block) => {
     const whole = /\bcontinues\b/.test(block.info) ? `${chain}\n${block.prelude}` : block.prelude;
-    if (block.lang === 'ts' || block.lang === 'js') chain = `${whole}\n${block.code}`;
-    return { problem: '', ...kindOf(block), ...block, whole, name: `${page.name}:${block.line}` };
+    const { kind, reason, problem = '' } = kindOf(block);
+    if (kind === 'run' || kind === 'compiled') chain = `${whole}\n${block.code}`;
+    return { ...block, kind, reason, problem, whole, name: `${page.name}:${block.line}` };
   });
 }
 

@@ -1,7 +1,7 @@
 /**
  * A process that runs compiled blocks of the docs, one after the other, on the replica set of `MONGODB_URI`: `node run-blocks.mjs jobs.json`. A block
- * is over when its module is evaluated. It prints a JSON line for each. The addresses in the text are given another server, nothing else is changed;
- * each block has a database of its own, dropped at the end. `run.mjs` starts it.
+ * is over when its module is evaluated. It prints a JSON line for each. The addresses in the text are given another server, and roles its database;
+ * nothing else is changed. Each block has a database of its own, dropped at the end. `run.mjs` starts it.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -83,7 +83,7 @@ async function runModule(module, database) {
 async function runShell({ mongosh, runs }, database) {
   // The text is the docs' own: the shell evaluates it in the same way.
   const evaluate = Object.getPrototypeOf(async () => {}).constructor;
-  const statements = evaluate('db', mongosh);
+  const statements = evaluate('db', mongosh.replaceAll("db: 'app'", `db: '${database}'`));
   if (!runs) return;
   const { db, done } = shellOf(client.db(database));
   await statements(db);
