@@ -56,6 +56,7 @@ export default defineConfig({
     projects: [
       project('package', 0, 2),
       project('tidy', 0, 2),
+      project('docs', 0, 2),
       project('unit', 0, 2),
       project('simulation', 0, 2),
       project('integration', 1, 2),
