@@ -106,7 +106,8 @@ export function pause(context: { readonly clock: Clock }, lifetime: Lifetime, de
   });
 }
 
-class AttemptTimeout extends Error {
+/** A slow answer: it may have been given, and may be yet. */
+export class AttemptTimeout extends Error {
   override readonly message = 'No answer in time; sending again.';
 }
 

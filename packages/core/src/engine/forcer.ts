@@ -9,7 +9,17 @@ import type { LockState } from '../protocol/documents.js';
 import { formatForced } from '../protocol/forced.js';
 import { type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, backoffMS, isHopeless, type Lifetime, pause, untilAcknowledged } from './attempt.js';
+import {
+  type AttemptContext,
+  AttemptTimeout,
+  backoffMS,
+  isHopeless,
+  type Lifetime,
+  mayPass,
+  pause,
+  SessionGone,
+  untilAcknowledged,
+} from './attempt.js';
 
 /** Which run, and what is noted. */
 export interface ForceRequest {
@@ -26,6 +36,14 @@ export interface ForcerHost {
   readonly runMaxCount: number;
   /** Ends it where it is ours, and gives us what followed where that is. */
   onForced(key: string, note: string, next: string | null): void;
+}
+
+/** One call under way. */
+interface Release {
+  readonly key: string;
+  readonly lifetime: Lifetime;
+  /** Whether the outcome of a write is unknown: then it is read before anything is reported, however long that takes. */
+  unsettled: boolean;
 }
 
 /** What stands to be ended. */
@@ -51,13 +69,14 @@ export class Forcer {
   async release(request: ForceRequest, lifetime: Lifetime): Promise<boolean> {
     const { attempts } = this.#host;
     const call = attempts.random.id();
+    const release = { key: request.key, lifetime, unsettled: false };
     let note: string | null = null;
     for (let triesCount = 1; triesCount <= TRIES_MAX; triesCount += 1) {
-      const { lock } = await this.#send(lifetime, () => this.#read(request.key, []));
+      const { lock } = await this.#send(release, () => this.#read(request.key, []));
       const standing = standingOf(lock, { ...request, call });
       if (standing === null) return this.#endedBefore(request.key, lock, note);
       note = standing.forced;
-      if (await this.#end(standing, request.key, lifetime)) return true;
+      if (await this.#end(standing, release)) return true;
       if (triesCount > 1) await pause(attempts, lifetime, backoffMS(attempts.random, triesCount));
     }
     throw new LockOutcomeUnknownError(
@@ -73,21 +92,22 @@ export class Forcer {
   }
 
   /** Its tickets first: else the lock would be passed back to them. false: look again. */
-  async #end({ lock, text, grant, forced }: Standing, key: string, lifetime: Lifetime): Promise<boolean> {
+  async #end({ lock, text, grant, forced }: Standing, release: Release): Promise<boolean> {
     const { store, runMaxCount } = this.#host;
+    const { key } = release;
     const own = grant.tickets.map(({ n }) => ticketId(grant.session, n));
-    await this.#send(lifetime, () => store.deleteTickets({ ids: own }));
-    const view = await this.#send(lifetime, () => this.#read(key, own));
+    await this.#send(release, () => store.deleteTickets({ ids: own }));
+    const view = await this.#send(release, () => this.#read(key, own));
     if (view.lock?.grant !== text) return false;
     const run = headRun(view.head, runMaxCount);
     if (run !== null) {
       const { next, fence } = handoffTo(text, lock.fence, run);
-      const done = await this.#once(() => store.handoff({ key, grant: text, next, fence, forced }));
+      const done = await this.#once(release, () => store.handoff({ key, grant: text, next, fence, forced }));
       if (done === true) this.#host.onForced(key, forced, next);
       return done === true;
     }
     const request = { key, grant: text, arrivals: view.lock.arrivals, withoutSessions: [], forced };
-    const reply = await this.#once(() => store.vacate(request));
+    const reply = await this.#once(release, () => store.vacate(request));
     const outcome = reply === undefined ? null : vacateOutcome(text, reply);
     if (outcome?.kind !== 'vacated' && outcome?.kind !== 'granted') return false;
     this.#host.onForced(key, forced, outcome.kind === 'granted' ? outcome.grant : null);
@@ -98,17 +118,20 @@ export class Forcer {
     return this.#host.store.readQueue({ key, withoutTickets, withoutSessions: [], limit: HEAD_LIMIT });
   }
 
-  #send<T>(lifetime: Lifetime, send: () => Promise<T>): Promise<T> {
-    return untilAcknowledged(this.#host.attempts, lifetime, send, isHopeless);
+  #send<T>({ lifetime, unsettled }: Release, send: () => Promise<T>): Promise<T> {
+    return untilAcknowledged(this.#host.attempts, lifetime, send, unsettled ? undefined : isHopeless);
   }
 
   /** An unknown outcome (undefined) is resolved by reading, not by sending again: the second answer would not tell who ended it. */
-  async #once<T>(send: () => Promise<T>): Promise<T | undefined> {
+  async #once<T>(release: Release, send: () => Promise<T>): Promise<T | undefined> {
+    const { attempts } = this.#host;
     try {
-      return await send();
+      return await untilAcknowledged(attempts, release.lifetime, send, () => true);
     } catch (error) {
-      if (isHopeless(error)) throw error;
-      this.#host.attempts.onFailure(error);
+      const isOver = release.unsettled ? !mayPass(error) : isHopeless(error);
+      if (isOver || error instanceof SessionGone) throw error;
+      release.unsettled = true;
+      if (!(error instanceof AttemptTimeout)) attempts.onFailure(error);
       return undefined;
     }
   }

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.js';
 import { type LockLostError, LockNewerVersionError, LockOutcomeUnknownError } from '../errors.js';
 import type { AwaitedLock, LockStore } from '../ports.js';
 import type { LockState } from '../protocol/documents.js';
+import { parseForced } from '../protocol/forced.js';
 import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
 import { type AttemptContext, isHopeless, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
@@ -737,6 +738,8 @@ export class ResourceQueue implements HoldOwner {
 
   /** The lock document as the patrol read it after `readOrder`, and which of the tickets asked for it did not find. */
   review(seen: AwaitedLock | null, missing: readonly Ticket[], readOrder: number): void {
+    const ended = parseForced(seen?.lock.forced);
+    if (ended !== null && ended.session === this.#host.session?.id) this.endedByHand(ended.fencingToken);
     if (seen?.lock.grant) this.#noteGrant(seen.lock.grant);
     const gone = missing.filter(
       (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
