@@ -44,5 +44,6 @@ export class ServerClock {
 /** By its shape: it was made by whatever copy of the driver there is. */
 function timeOf(value: unknown): number | null {
   const { getTime } = (value ?? {}) as Partial<Date>;
-  return typeof getTime === 'function' ? (getTime.call(value) as number) : null;
+  const timeMS = typeof getTime === 'function' ? (getTime.call(value) as number) : Number.NaN;
+  return Number.isFinite(timeMS) ? timeMS : null;
 }
