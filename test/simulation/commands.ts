@@ -26,11 +26,14 @@ export type Condition =
   | 'mark-counts'
   | 'mark-notes-first'
   | 'handoff-exact-grant'
+  | 'handoff-notes-force'
   | 'vacate-exact-grant'
   | 'vacate-arrivals'
   | 'vacate-next-number'
   | 'vacate-not-own-ticket'
   | 'vacate-not-dead-session'
+  | 'vacate-notes-force'
+  | 'note-stays'
   | 'rescue-only-vacant'
   | 'rescue-exact-fence'
   | 'grant-clears-first-arrival'
@@ -78,13 +81,15 @@ export class Commands {
     this.#mark(request.key, request.session, request.tickets[0] as TicketRef, variables);
   }
 
-  *handoff(request: { key: string; grant: string; next: string; fence: number }): Program<boolean> {
+  *handoff(request: { key: string; grant: string; next: string; fence: number; forced?: string }): Program<boolean> {
     yield;
     const doc = this.#lock(request.key);
     const stands = doc !== null && (doc.grant === request.grant || this.#off.has('handoff-exact-grant'));
     if (!stands) return false;
     const { next: grant, fence } = request;
-    this.#set.write(doc.id, { ...doc, grant, fence, firstArrival: null, vacantAt: null }, this.#author('HANDOFF'));
+    const forced = this.#noteOf(request, 'handoff-notes-force');
+    const handed = { ...doc, grant, fence, firstArrival: null, vacantAt: null, ...forced };
+    this.#set.write(doc.id, handed, this.#author('HANDOFF'));
     return true;
   }
 
@@ -93,19 +98,24 @@ export class Commands {
     grant: string;
     arrivals: number;
     withoutSessions: readonly string[];
+    forced?: string;
   }): Program<LockState | null> {
     const variables = this.#set.variables();
     yield;
     const doc = this.#lock(request.key);
     if (doc === null || (doc.grant !== request.grant && !this.#off.has('vacate-exact-grant'))) return null;
     const first = this.#firstArrivalAfter(doc, request);
+    const forced = this.#noteOf(request, 'vacate-notes-force');
     if (doc.arrivals === request.arrivals || this.#off.has('vacate-arrivals')) {
-      const vacant = { ...doc, grant: null, firstArrival: null, vacantAt: variables.nowMS };
+      const vacant = { ...doc, grant: null, firstArrival: null, vacantAt: variables.nowMS, ...forced };
       this.#set.write(doc.id, vacant, this.#author('VACATE'));
     } else if (first !== null) {
       const { session, ticket } = first;
       const { arrivals } = doc;
-      this.#grant({ key: doc.id, doc, session, tickets: [ticket], variables, arrivals }, 'VACATE');
+      this.#grant(
+        { key: doc.id, doc: { ...doc, ...forced }, session, tickets: [ticket], variables, arrivals },
+        'VACATE',
+      );
     }
     return lockState(this.#lock(request.key) as LockDoc);
   }
@@ -302,8 +312,14 @@ export class Commands {
       firstArrival,
       born: doc?.born ?? firstToken,
       vacantAt: null,
+      ...(doc?.forced !== undefined && !this.#off.has('note-stays') && { forced: doc.forced }),
     };
     this.#set.write(key, granted, this.#author(command, detail));
+  }
+
+  /** The field that a forced release leaves beside what follows. */
+  #noteOf({ forced }: { readonly forced?: string }, condition: Condition): { forced?: string } {
+    return forced === undefined || this.#off.has(condition) ? {} : { forced };
   }
 
   #mark(key: string, session: string, ticket: TicketRef, variables: Variables): void {
@@ -370,8 +386,9 @@ export function sessionId(session: string): string {
   return `session:${session}`;
 }
 
-function lockState({ id: key, grant, fence, arrivals, firstArrival, born }: LockDoc): LockState {
-  return { key, version: DOCUMENT_VERSION, grant, fence, arrivals, firstArrival, born };
+function lockState({ id: key, grant, fence, arrivals, firstArrival, born, forced }: LockDoc): LockState {
+  const noted = forced !== undefined && { forced };
+  return { key, version: DOCUMENT_VERSION, grant, fence, arrivals, firstArrival, born, ...noted };
 }
 
 function ticketState({ session, n, callers }: TicketDoc): TicketState {

@@ -5,6 +5,7 @@
  */
 import type { ChangeFeed, LockStore } from '#core/ports.js';
 import type { LockState, SessionState } from '#core/protocol/documents.js';
+import { type ForcedNote, formatForced, parseForced } from '#core/protocol/forced.js';
 import { callersCount, formatGrant, parseGrant, type TicketRef } from '#core/protocol/grant.js';
 import { handoffTo, headRun } from '#core/protocol/transitions.js';
 import { Chance } from './chance.js';
@@ -44,6 +45,10 @@ class ConformanceRun {
   readonly #sent: { readonly session: string; readonly key: string; readonly tickets: TicketRef[] }[] = [];
   readonly #facts = new Set<string>();
   readonly #granted = new Set<string>();
+  /** The notes of forced releases that were seen stored, and those that the streams have told. */
+  readonly #noted = new Set<string>();
+  readonly #told = new Set<string>();
+  #notesCount = 0;
   #ticketsCount = 0;
 
   constructor(ports: ConformancePorts, name: string, seed: number) {
@@ -60,7 +65,10 @@ class ConformanceRun {
     await this.#ports.until(() => streams.every(({ opened }) => opened()));
     const lines: string[] = [];
     for (let count = 0; count < stepsCount; count += 1) lines.push(await this.#chance.pick(this.#operations)());
-    await this.#ports.until(() => [...this.#granted].every((grant) => this.#facts.has(grant)));
+    await this.#ports.until(() => {
+      const all = [...this.#granted].every((grant) => this.#facts.has(grant));
+      return all && [...this.#noted].every((note) => this.#told.has(note));
+    });
     for (const { close } of streams) await close();
     return [
       ...lines,
@@ -68,6 +76,7 @@ class ConformanceRun {
         .map((fact) => this.#show(fact))
         .sort()
         .join(' ')}`,
+      `notes ${[...this.#told].sort().join(' ')}`,
     ];
   }
 
@@ -77,6 +86,7 @@ class ConformanceRun {
       session,
       listener: {
         onFact: ({ key, grant }) => void this.#facts.add(`${key}|${grant}`),
+        onForced: ({ key, note }) => void this.#told.add(this.#showNote(key, note)),
         onOpened: () => {
           opened = true;
         },
@@ -140,7 +150,8 @@ class ConformanceRun {
     const standing = this.#grantOf(key);
     const run = await this.#nextRun(key);
     const { next, fence } = handoffTo(standing, this.#locks.get(key)?.fence ?? 0, run);
-    const request = { key, grant: this.#chance.hit(0.2) ? `${standing}9` : standing, next, fence };
+    const grant = this.#chance.hit(0.2) ? `${standing}9` : standing;
+    const request = { key, grant, next, fence, ...this.#note(standing) };
     const done = await this.#ports.settle(this.#ports.store.handoff(request));
     return this.#line('HANDOFF', request, `${done} ${await this.#look(key)}`);
   }
@@ -150,7 +161,7 @@ class ConformanceRun {
     const lock = this.#locks.get(key);
     const grant = this.#chance.hit(0.15) ? `${this.#grantOf(key)}9` : this.#grantOf(key);
     const arrivals = Math.max(0, (lock?.arrivals ?? 0) - this.#chance.pick([0, 0, 1, 1, 2]));
-    const request = { key, grant, arrivals, withoutSessions: this.#someSessions() };
+    const request = { key, grant, arrivals, withoutSessions: this.#someSessions(), ...this.#note(this.#grantOf(key)) };
     const after = await this.#ports.settle(this.#ports.store.vacate(request));
     return this.#line('VACATE', request, after === null ? 'null' : this.#see(after));
   }
@@ -289,6 +300,16 @@ class ConformanceRun {
     );
   }
 
+  /** Some releases are by force. No two notes are alike. */
+  #note(standing: string): { forced?: string } {
+    const grant = parseGrant(standing);
+    if (grant === null || !this.#chance.hit(0.4)) return {};
+    this.#notesCount += 1;
+    const { session, firstToken: fencingToken } = grant;
+    const about = { reason: `because "${this.#notesCount}"/{$x}`, by: 'conformance', call: String(this.#notesCount) };
+    return { forced: formatForced({ session, fencingToken, ...about }) };
+  }
+
   /** The head of the queue, or a ticket that nobody has. */
   async #nextRun(key: string): Promise<{ session: string; tickets: readonly TicketRef[] }> {
     const request = { key, withoutTickets: [], withoutSessions: [], limit: 5 };
@@ -306,13 +327,16 @@ class ConformanceRun {
   }
 
   #see(lock: LockState): string {
-    const { key, grant, fence, arrivals, firstArrival, born } = lock;
+    const { key, grant, fence, arrivals, firstArrival, born, forced } = lock;
     this.#locks.set(key, lock);
     const all = this.#born.get(key) ?? [];
     if (!all.includes(born)) this.#born.set(key, [...all, born]);
     if (grant !== null) this.#granted.add(`${key}|${grant}`);
+    const note = parseForced(forced);
+    if (note !== null) this.#noted.add(this.#showNote(key, note));
+    const ended = note === null ? String(forced) : this.#showNote(key, note);
     const shown = grant === null ? 'vacant' : this.#show(`${key}|${grant}`);
-    return `${shown} fence ${this.#token(key, fence)} arrivals ${arrivals} first ${firstArrival} of ${this.#token(key, born)}`;
+    return `${shown} fence ${this.#token(key, fence)} arrivals ${arrivals} first ${firstArrival} of ${this.#token(key, born)} forced ${ended}`;
   }
 
   /** A grant with its token counted from the first of its document. */
@@ -323,6 +347,10 @@ class ConformanceRun {
     const { session, firstToken, tickets } = grant;
     const numbers = tickets.map(({ n, callers }) => `${n}:${callers}`).join();
     return `${key}|${session}/${this.#token(key, firstToken)}/${numbers} (${callersCount(tickets)})`;
+  }
+
+  #showNote(key: string, { session, fencingToken, reason, by }: ForcedNote): string {
+    return `${key}|${session}/${this.#token(key, fencingToken)} by ${by}: ${reason}`;
   }
 
   #token(key: string, token: number): string {
@@ -359,6 +387,8 @@ class ConformanceRun {
     const shown = JSON.stringify(request, (field, value) => {
       const isGrant = (field === 'grant' || field === 'next') && typeof value === 'string';
       if (isGrant) return this.#show(`${(request as { key?: string }).key}|${value}`);
+      const note = field === 'forced' ? parseForced(value) : null;
+      if (note !== null) return this.#showNote((request as { key?: string }).key ?? '', note);
       const isToken = field === 'fence' && typeof value === 'number';
       return isToken ? this.#token((request as { key?: string }).key ?? '', value) : value;
     });

@@ -191,7 +191,7 @@ export class Link {
     error,
     reject,
   }: {
-    command: Pick<Command<unknown>, 'patient'>;
+    command: Pick<Command<unknown>, 'patient' | 'kind'>;
     number: number;
     error: Error;
     reject: (error: Error) => void;
@@ -204,8 +204,10 @@ export class Link {
     const afterMS = silent ? SILENT_PEER_MS : this.#chance.between(...this.#settings.errorMS);
     this.#world.in(afterMS, () => {
       this.#process.deliver(`<- #${number} fails`, () => {
-        this.#process.trace(`<- #${number} fails: ${error.message}`);
-        reject(error);
+        // What only reads has changed nothing.
+        const failure = command.kind === 'read' ? this.#errors.unavailable() : error;
+        this.#process.trace(`<- #${number} fails: ${failure.message}`);
+        reject(failure);
       });
     });
   }

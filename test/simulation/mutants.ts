@@ -34,6 +34,7 @@ const ENGINE = 'engine/engine.ts';
 const PATROL = 'engine/patrol.ts';
 const REAPER = 'engine/reaper.ts';
 const DELETER = 'engine/ticket-deleter.ts';
+const FORCER = 'engine/forcer.ts';
 const HOLD = 'engine/hold.ts';
 const LEASE = 'protocol/lease.ts';
 const TRANSITIONS = 'protocol/transitions.ts';
@@ -433,6 +434,146 @@ const RULES: readonly Mutant[] = [
   },
 ];
 
+const NOT_SERVED_TOO_LATE: readonly Patch[] = [
+  patch(ENGINE, 'queue.endedByHand(forced.fencingToken);', ''),
+  patch(QUEUE, 'if (ended !== null && ended.session === this.#host.session?.id)', 'if (ended !== null && false)'),
+];
+
+/** FORCE, and what becomes of the run that it ends. */
+const FORCED: readonly Mutant[] = [
+  {
+    name: 'a HANDOFF by force leaves no note',
+    rule: '4 FORCE',
+    off: ['handoff-notes-force'],
+    troubles: ['force'],
+    breaks: ['INV-06', 'INV-09'],
+  },
+  {
+    name: 'a VACATE by force leaves no note',
+    rule: '4 FORCE',
+    off: ['vacate-notes-force'],
+    troubles: ['force'],
+    breaks: ['INV-06', 'INV-09'],
+  },
+  {
+    name: 'FORCE of any run',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'if (fencingToken < firstToken || fencingToken > lastToken(grant)) return null;', '')],
+    troubles: ['force'],
+    breaks: ['history', 'INV-09'],
+  },
+  {
+    name: 'FORCE passes the lock back to the run that it ends',
+    rule: '4 FORCE',
+    patches: [
+      patch(FORCER, 'await this.#send(release, () => store.deleteTickets({ ids: own }));', ''),
+      patch(FORCER, 'this.#read(key, own)', 'this.#read(key, [])'),
+    ],
+    troubles: ['force', 'slow', 'feed'],
+    breaks: ['history'],
+  },
+  {
+    name: 'FORCE leaves the tickets of the run that it ends',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'await this.#send(release, () => store.deleteTickets({ ids: own }));', '')],
+    troubles: ['force', 'slow', 'feed'],
+    breaks: ['history'],
+  },
+  {
+    name: 'FORCE whose answer was lost is not looked up',
+    rule: '4 FORCE',
+    patches: [
+      patch(FORCER, 'if (lock === null || note === null || lock.forced !== note) return false;', 'return false;'),
+    ],
+    troubles: ['force', 'lossy'],
+    breaks: ['INV-09'],
+  },
+  {
+    name: 'FORCE whose answer was lost is taken for done',
+    rule: '4 FORCE',
+    patches: [
+      patch(
+        FORCER,
+        'if (await this.#end(standing, release)) return true;',
+        'await this.#end(standing, release);\n      return true;',
+      ),
+    ],
+    troubles: ['force', 'lossy'],
+    breaks: ['INV-09'],
+  },
+  {
+    name: 'FORCE of what has ended is taken for done',
+    rule: '4 FORCE',
+    patches: [
+      patch(FORCER, 'note === null || lock.forced !== note) return false;', 'note === null) return lock !== null;'),
+    ],
+    troubles: ['force'],
+    breaks: ['INV-09'],
+  },
+  {
+    name: 'FORCE waits for an answer that was lost',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'await untilAcknowledged(attempts, release.lifetime, send, () => true)', 'await send()')],
+    troubles: ['force', 'lossy'],
+    breaks: ['INV-09'],
+  },
+  {
+    name: 'FORCE says that no primary was found after a write that it knows nothing of',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'send, unsettled ? undefined : isHopeless);', 'send, isHopeless);')],
+    troubles: ['force', 'lossy', 'holds'],
+    breaks: ['INV-09'],
+  },
+  {
+    name: 'whoever ends a run of its own process by force goes on with it',
+    rule: '4 FORCE',
+    patches: [patch(ENGINE, 'if (note !== null) this.#loseForced(key, note);\n        if (next', 'if (next')],
+    troubles: ['force'],
+    breaks: ['INV-06'],
+  },
+  {
+    name: 'the stream tells of no forced release',
+    rule: '5.7',
+    patches: [patch(ENGINE, 'onForced: ({ key, note }) => this.#loseForced(key, note),', 'onForced: () => {},')],
+    troubles: ['force'],
+    breaks: ['INV-06'],
+  },
+  {
+    name: 'who has ended a hold by force is not said',
+    rule: '4 FORCE',
+    patches: [patch(ENGINE, 'const facts: LossFacts = { forced };', 'const facts: LossFacts = {};')],
+    troubles: ['force'],
+    breaks: ['INV-06'],
+  },
+  {
+    name: 'a note ends whatever is held',
+    rule: '4 FORCE',
+    patches: [patch(ENGINE, ' || grant.firstToken !== forced.fencingToken) return false;', ') return false;')],
+    troubles: ['force', 'feed', 'holds'],
+    breaks: ['history'],
+  },
+  {
+    name: 'a grant that was ended by force is served when it is told late',
+    rule: '4 FORCE, 5.1',
+    patches: NOT_SERVED_TOO_LATE,
+    troubles: ['force', 'feed', 'holds'],
+    breaks: ['INV-03', 'INV-04'],
+  },
+  {
+    name: 'who was in a run that was ended by force does not wait again',
+    rule: '4 FORCE',
+    patches: [
+      patch(
+        QUEUE,
+        'this.#waitAgain(run.unserved());\n    this.#endRun(run, false);\n    this.#lose(hold, why, facts);',
+        'this.#endRun(run, false);\n    this.#lose(hold, why, facts);',
+      ),
+    ],
+    troubles: ['force'],
+    breaks: ['INV-05'],
+  },
+];
+
 /** Faults that this simulation has found in the engine, put back. */
 const REGRESSIONS: readonly Mutant[] = [
   {
@@ -490,7 +631,9 @@ const SLIPS: readonly Mutant[] = [
   {
     name: 'a loss does not abort the signal',
     rule: 'INV-06',
-    patches: [patch(HOLD, 'this.#aborter?.abort(this.#lostError);', '')],
+    patches: [
+      patch(HOLD, 'this.#aborter?.abort(this.#lostError);\n    return this.#lostError;', 'return this.#lostError;'),
+    ],
     troubles: ['stops', 'holds'],
     breaks: ['INV-06'],
   },
@@ -575,7 +718,7 @@ const SLIPS: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...CONDITIONS, ...RULES, ...REGRESSIONS, ...SLIPS];
+export const MUTANTS: readonly Mutant[] = [...CONDITIONS, ...RULES, ...FORCED, ...REGRESSIONS, ...SLIPS];
 
 export const ECONOMIES: readonly Economy[] = [
   {
@@ -697,6 +840,27 @@ export const ECONOMIES: readonly Economy[] = [
     ],
     troubles: ['slow', 'kills'],
     reason: 'It is granted, found to be settled, and passed on at once.',
+  },
+  {
+    name: 'FORCE does not look whether the run stands still',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'if (view.lock?.grant !== text) return false;', 'if (view.lock === null) return false;')],
+    troubles: ['force', 'lossy'],
+    reason: 'HANDOFF and VACATE look for themselves: it saves a command that would be refused.',
+  },
+  {
+    name: 'what follows a forced release and is ours is not received',
+    rule: '4 FORCE',
+    patches: [patch(ENGINE, 'if (next !== null) this.#receiveIfOurs(key, next);\n      },', '},')],
+    troubles: ['force', 'feed'],
+    reason: 'The stream tells it, or the patrol, which the bound allows for.',
+  },
+  {
+    name: 'the audit does not ask who has ended a hold',
+    rule: '5.5',
+    patches: [patch(ENGINE, 'const note = isTold ? await this.#readForced(key) : null;', 'const note = null;')],
+    troubles: ['force', 'feed', 'holds'],
+    reason: 'The loss then does not say who: it is told where the stream tells it.',
   },
   {
     name: 'one round of the patrol',

@@ -3,7 +3,9 @@
  * `protocol/invariants.ts` after every step. It changes nothing. The first thing broken ends the run.
  */
 import type { Hold } from '#core/engine/hold.js';
-import { lastToken, parseGrant } from '#core/protocol/grant.js';
+import type { ArrivingTicket, ForcedFact } from '#core/ports.js';
+import { parseForced } from '#core/protocol/forced.js';
+import { type Grant, lastToken, parseGrant } from '#core/protocol/grant.js';
 import {
   boundedEverything,
   type CallFacts,
@@ -23,6 +25,7 @@ import {
   type StallCause,
 } from '#core/protocol/invariants.js';
 import { sessionId } from './commands.js';
+import { type ForceCall, type ForcedRun, type ForceRequest, Forces, isSame, newNote } from './forces.js';
 import type { OplogEntry, ReplicaSet } from './replica-set.js';
 import type { CallPlan } from './scenario.js';
 import type { SimProcess } from './sim-process.js';
@@ -48,6 +51,10 @@ export class CallRecord implements CallFacts {
   announced = false;
   /** The session and first ticket of the ARRIVE that it was first sent with. */
   arrival: { readonly session: string; readonly id: string } | null = null;
+  /** The tickets it was sent with, as their labels tell; a ticket shows the first of its callers only. */
+  readonly tickets = new Set<string>();
+  /** The last ticket of a run of it that was ended by hand before its turn: only a later one gives it a place again. */
+  displaced: { readonly session: string; readonly n: number } | null = null;
   end: CallEnd | null = null;
   hold: HoldRecord | null = null;
 
@@ -84,6 +91,8 @@ export class HoldRecord implements HoldFacts {
   doubted = false;
   /** When its lock document was deleted by hand; null: it was not. */
   deletedAt: number | null = null;
+  /** When its run was ended by hand; null: it was not. */
+  forcedAt: number | null = null;
   /** Whether the document of its session was deleted by hand, and told of a longer lease than others have. */
   uncovered = false;
 
@@ -106,7 +115,12 @@ export class HoldRecord implements HoldFacts {
   }
 
   get exempt(): boolean {
-    return this.deletedAt !== null || this.uncovered;
+    return this.endedAt !== null || this.uncovered;
+  }
+
+  /** When it was ended by somebody else than its holder; null: it was not. */
+  get endedAt(): number | null {
+    return this.forcedAt ?? this.deletedAt;
   }
 
   get held(): boolean {
@@ -156,12 +170,15 @@ interface KeyRecord {
   movedAt: number;
 }
 
+/** How many of its callers a ticket shows. */
+const LABELS_MAX = 16;
 /** How late a signal may be: the timers of a process are late by some milliseconds. */
 const SIGNAL_TOLERANCE_MS = 10;
 
 export class Observer {
   readonly calls: CallRecord[] = [];
   readonly holds: HoldRecord[] = [];
+  readonly forces = new Forces();
   violation: Violation | null = null;
   /** When something last went wrong from outside: progress is owed from then on. */
   disturbedAt = 0;
@@ -172,6 +189,8 @@ export class Observer {
 
   /** The stored tickets, and since when they are. */
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
+  /** Tickets that were deleted once. A copy of their arrival may have made them anew. */
+  readonly #deletedTickets = new Set<string>();
   readonly #lost = new Set<string>();
   readonly #opened = new Set<string>();
   /** Since when tickets and grants are stored, and sessions dead or gone. */
@@ -218,12 +237,15 @@ export class Observer {
   /** An ARRIVE is sent: it carries the calls that were announced since the last. */
   arriving(
     process: SimProcess,
-    request: { readonly key: string; readonly session: string; readonly ticket: number },
+    request: { readonly key: string; readonly session: string; readonly tickets: readonly ArrivingTicket[] },
   ): void {
-    const id = `${request.session}/${request.ticket}`;
+    const { key, session, tickets } = request;
+    const id = `${session}/${tickets[0]?.n ?? 0}`;
     for (const call of this.calls) {
-      if (call.process !== process || call.key !== request.key || !call.announced || call.arrival !== null) continue;
-      call.arrival = { session: request.session, id };
+      if (call.process !== process || call.key !== key || !call.announced) continue;
+      const ticket = tickets.find(({ labels }) => labels?.includes(call.name));
+      if (ticket !== undefined) call.tickets.add(`${session}/${ticket.n}`);
+      if (call.arrival === null && mayTakePlace(call, session, ticket)) call.arrival = { session, id };
     }
   }
 
@@ -240,6 +262,9 @@ export class Observer {
     call.hold = record;
     if ([...this.#deletedGrants].some((deleted) => coversOn(deleted, record))) record.deletedAt = this.#world.nowMS;
     record.uncovered = this.#uncovered.has(hold.session.id);
+    // A report of the grant may come after the write that ended it.
+    const forced = this.forces.find(call.key, hold.session.id, record.token);
+    if (forced !== null) record.forcedAt = this.#world.nowMS;
     this.holds.push(record);
     this.#openHolds.push(record);
     const key = this.#key(call.key);
@@ -296,6 +321,20 @@ export class Observer {
     const stands = doc?.kind === 'lock' && doc.grant !== null && covers(doc.grant, record);
     const baseless = stands && !closed && this.sessions.has(process);
     this.#expect('history', baseless ? `${record.name} is reported lost although its grant stands` : null);
+    this.#expect('history', this.#lostByNobody(record));
+  }
+
+  /** Whoever a loss is laid to has ended that run. */
+  #lostByNobody(record: HoldRecord): string | null {
+    const { forced } = record.hold.lostError ?? {};
+    if (forced === undefined) return null;
+    const run = this.forces.find(record.key, record.hold.session.id, record.token);
+    const { session } = record.hold;
+    const note = parseForced(run?.note);
+    const wrong = note === null || !isSame(note, { session: session.id, ...forced });
+    return wrong
+      ? `${record.name} is lost by ${forced.by} (${forced.reason}), and ${run?.note ?? 'nobody'} ended its run`
+      : null;
   }
 
   releasedEvent(token: number, key: string): void {
@@ -378,12 +417,63 @@ export class Observer {
     for (const record of this.holds) if (record.hold.session.id === session) record.uncovered = true;
   }
 
+  // --- what is ended by force ---------------------------------------------------------------------------------------
+
+  /** A process asks for it; the result is called with the answer, and whether a read of it may have been of the past. */
+  forcing(request: ForceRequest): (answer: boolean | { readonly code: string }, stale: boolean) => void {
+    const call = this.forces.asked(request);
+    return (answer, stale) => {
+      const lock = this.#set.committed.get(call.key);
+      const known = stale || lock?.kind !== 'lock' ? null : lock;
+      this.#expect('INV-09', this.forces.answered(call, answer, known));
+      if (answer === true) this.#expect('INV-06', this.#goesOnAfter(call));
+    };
+  }
+
+  /** Whoever ends a run of its own process has ended it there, too. */
+  #goesOnAfter({ process, key, fencingToken }: ForceCall): string | null {
+    const record = this.#openHolds.find(({ call, hold, key: of }) => {
+      const run = this.forces.find(of, hold.session.id, hold.fencingToken);
+      return call.process === process && of === key && run !== null && coversToken(run, fencingToken);
+    });
+    return record?.held ? `${record.name} goes on although its own process has ended its run` : null;
+  }
+
+  /** A stream is about to tell a note; the result is called when it has. */
+  telling(process: SimProcess, { key, note }: ForcedFact): () => void {
+    const concerned = this.#openHolds.filter((record) => {
+      const { hold, call } = record;
+      const run = this.forces.find(key, hold.session.id, record.token);
+      const isIt = run?.grant.session === note.session && run.grant.firstToken === note.fencingToken;
+      return call.process === process && record.key === key && hold.phase === 'held' && isIt;
+    });
+    return () => {
+      for (const { hold, name } of concerned) {
+        const { forced } = hold.lostError ?? {};
+        const told = forced !== undefined && isSame(note, { session: note.session, ...forced });
+        this.#expect('INV-06', told ? null : `${name} was told by its stream who has ended it, and does not say so`);
+      }
+    };
+  }
+
+  /** From here on its holds may be wrong, and its callers that were not served have no place any more. */
+  #endByForce(run: ForcedRun): void {
+    const { key, grant } = run;
+    for (const record of this.holds) {
+      if (record.key !== key || record.hold.session.id !== grant.session) continue;
+      if (coversToken(run, record.token)) record.forcedAt = this.#world.nowMS;
+    }
+    for (const call of this.calls)
+      if (call.key === key && call.end === null && isIn(grant, call)) displace(call, grant);
+  }
+
   // --- what is stored ---------------------------------------------------------------------------------------------
 
   #onApplied({ id, before, after, author }: OplogEntry): void {
     const grant = before?.kind === 'lock' ? before.grant : null;
     const next = after?.kind === 'lock' ? after.grant : null;
     if (grant === null || grant === next || author.command === 'OPERATOR') return;
+    if (newNote(before, after) !== null) return;
     for (const record of this.#openHolds) {
       if (record.key !== id || record.exempt || !covers(grant, record)) continue;
       this.#expect('INV-06', holderFirstToKnow(record));
@@ -395,7 +485,10 @@ export class Observer {
     if (after?.kind === 'lock' || before?.kind === 'lock') this.#onLock(entry);
     this.#noteWritten(entry);
     if (after?.kind === 'ticket' && before === null) this.#tickets.set(id, { key: after.key, at: this.#world.nowMS });
-    if (before?.kind === 'ticket' && after === null) this.#tickets.delete(id);
+    if (before?.kind === 'ticket' && after === null) {
+      this.#tickets.delete(id);
+      this.#deletedTickets.add(id);
+    }
     const ended = after === null || (after.kind === 'session' && after.state === 'dead');
     if (ended && id.startsWith('session:')) {
       for (const call of this.calls) {
@@ -433,7 +526,11 @@ export class Observer {
     return late || (closed !== undefined && (closed.doneAt < overAt || this.#lost.has(session)));
   }
 
-  #onLock({ id: key, before, after, author }: OplogEntry): void {
+  #onLock(entry: OplogEntry): void {
+    const { id: key, before, after, author } = entry;
+    const { run, wrong } = this.forces.noted(entry);
+    this.#expect('history', wrong);
+    if (run !== null) this.#endByForce(run);
     const grant = before?.kind === 'lock' ? before.grant : null;
     const next = after?.kind === 'lock' ? after.grant : null;
     const record = this.#key(key);
@@ -444,6 +541,7 @@ export class Observer {
       this.#expect('history', parsed === null ? `malformed grant ${next}` : null);
       const tokens = { before: record.storedToken, now: parsed?.firstToken ?? 0 };
       this.#expect('INV-02', fencingMonotonic(key, tokens));
+      this.#expect('history', parsed === null ? null : this.#passedBack(key, parsed));
       record.storedToken = parsed === null ? 0 : lastToken(parsed);
     }
     if (next === null && grant !== null) record.movedAt = this.#world.nowMS;
@@ -453,6 +551,15 @@ export class Observer {
       this.#expect('INV-04', noBarging({ key, by, takenAt: this.#world.nowMS }, this.calls));
     }
     if (author.command === 'ARRIVE') this.#arrived(author.detail ?? '');
+  }
+
+  /** Whose run was ended by hand has no place in the queue any more, but with a new ticket. */
+  #passedBack(key: string, { session, tickets }: Grant): string | null {
+    const ids = tickets.map(({ n }) => `${session}/${n}`);
+    const id = ids.find((each) => {
+      return this.forces.names(key, each) && this.#tickets.has(each) && !this.#deletedTickets.has(each);
+    });
+    return id === undefined ? null : `${key} is granted to ${id} again, whose run was ended by hand`;
   }
 
   #arrived(id: string): void {
@@ -488,17 +595,17 @@ export class Observer {
     else record.doubtedAt ??= nowMS;
     const lateMS = record.doubtedAt === null ? 0 : nowMS - record.doubtedAt;
     this.#expect('INV-06', lossIsSignalled(record, lateMS, SIGNAL_TOLERANCE_MS));
-    const { deletedAt } = record;
-    if (deletedAt === null || !record.held || !record.running) return;
+    const { endedAt } = record;
+    if (endedAt === null || !record.held || !record.running) return;
     const { heartbeatMS, slackMS } = this.#times;
-    const owed = nowMS - Math.max(deletedAt, this.disturbedAt) > heartbeatMS + slackMS;
-    this.#expect('INV-06', owed ? `${record.name} holds ${record.key} long after it was deleted by hand` : null);
+    const owed = nowMS - Math.max(endedAt, this.disturbedAt) > heartbeatMS + slackMS;
+    this.#expect('INV-06', owed ? `${record.name} holds ${record.key} long after it was ended by hand` : null);
   }
 
   /** INV-05, looked at every now and then: it is about how long nothing happens. */
   checkProgress(): void {
     for (const [key, { movedAt }] of this.#keys) {
-      if (this.holds.some((record) => record.key === key && !record.over)) continue;
+      if (this.holds.some((record) => record.key === key && !record.over && record.forcedAt === null)) continue;
       const waitingSince = this.#waitingSince(key);
       if (waitingSince === null) continue;
       const since = Math.max(movedAt, this.disturbedAt, waitingSince);
@@ -569,6 +676,7 @@ export class Observer {
       const done = doneAt < Number.POSITIVE_INFINITY;
       this.#expect('INV-11', done || process.state === 'dead' ? null : `${process.name} never ends closing`);
     }
+    for (const call of this.forces.calls) this.#expect('INV-09', this.forces.checkEnd(call));
     this.#expect('INV-08', nothingLeftBehind(left));
   }
 
@@ -599,4 +707,27 @@ function covers(text: string, record: HoldRecord): boolean {
 function coversOn(text: string, record: HoldRecord): boolean {
   const [key, grant = ''] = text.split(' ');
   return key === record.key && covers(grant, record);
+}
+
+function coversToken({ grant }: ForcedRun, token: number): boolean {
+  return grant.firstToken <= token && token <= lastToken(grant);
+}
+
+/** Whether a call is one of a run's, as far as labels tell; where they do not tell of all, whether it may be. */
+function isIn({ session, tickets }: Grant, call: CallRecord): boolean {
+  if (tickets.some(({ n }) => call.tickets.has(`${session}/${n}`))) return true;
+  const isUnknown = call.arrival?.session === session && call.tickets.size === 0;
+  return isUnknown && tickets.some(({ callers }) => callers > LABELS_MAX);
+}
+
+function displace(call: CallRecord, { session, tickets }: Grant): void {
+  call.displaced = { session, n: Math.max(...tickets.map(({ n }) => n)) };
+  call.arrival = null;
+  call.arrivedAt = null;
+}
+
+/** One that has lost its place takes another with a ticket that tells its name, and no other. */
+function mayTakePlace({ displaced }: CallRecord, session: string, ticket: ArrivingTicket | undefined): boolean {
+  if (displaced === null) return true;
+  return ticket !== undefined && (session !== displaced.session || ticket.n > displaced.n);
 }

@@ -16,6 +16,8 @@ export interface LockDoc {
   readonly born: number;
   /** Server time; null while granted. */
   readonly vacantAt: number | null;
+  /** The note of the last forced release; absent where there was none. */
+  readonly forced?: string;
 }
 
 export interface TicketDoc {

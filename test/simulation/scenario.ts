@@ -45,7 +45,26 @@ export type Fault =
   | { readonly kind: 'clock'; readonly atMS: number; readonly offsetMS: number }
   | { readonly kind: 'delete-lock'; readonly atMS: number; readonly key: string }
   | { readonly kind: 'delete-tickets'; readonly atMS: number; readonly key: string }
-  | { readonly kind: 'delete-session'; readonly atMS: number; readonly process: number };
+  | { readonly kind: 'delete-session'; readonly atMS: number; readonly process: number }
+  | ForceFault;
+
+/** A forced release of whoever holds a key then, or soon after. */
+export interface ForceFault {
+  readonly kind: 'force';
+  readonly name: string;
+  readonly atMS: number;
+  readonly key: string;
+  /** Who call for it, all at once. */
+  readonly processes: readonly number[];
+  /** Whether all give the same reason and name, so that nobody could tell their notes apart. */
+  readonly alike: boolean;
+  /** A token of the run that is seen, or of the one before. */
+  readonly token: 'standing' | 'before';
+  /** Which token of the run: from 0, the first, to below 1. */
+  readonly share: number;
+  /** How long between the look and the calls: the run may be over by then. */
+  readonly lateMS: number;
+}
 
 export interface Scenario {
   readonly seed: number;
@@ -80,7 +99,8 @@ export type Trouble =
   | 'holds'
   | 'cut-off'
   | 'idle'
-  | 'operator';
+  | 'operator'
+  | 'force';
 
 export const TROUBLES: readonly Trouble[] = [
   'slow',
@@ -102,17 +122,23 @@ export const TROUBLES: readonly Trouble[] = [
   'cut-off',
   'idle',
   'operator',
+  'force',
 ];
 
 /** How often a scenario has a trouble, where not told otherwise. */
 const TROUBLE_RATE = 0.25;
 /** Those that leave little else to happen. */
-const RARE: readonly Trouble[] = ['operator', 'cut-off'];
+const RARE: readonly Trouble[] = ['operator', 'cut-off', 'force'];
+/** Those with a chance of their own: the seeds that do not have them are what they were before these came. */
+const APART: readonly Trouble[] = ['force'];
 
 /** The scenario of a seed; `troubles` instead of those that the seed would draw. */
 export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scenario {
   const chance = Chance.named(seed, 'scenario');
-  const drawn = TROUBLES.filter((trouble) => chance.hit(RARE.includes(trouble) ? 0.1 : TROUBLE_RATE));
+  const drawn = TROUBLES.filter((trouble) => {
+    const own = APART.includes(trouble) ? Chance.named(seed, `whether ${trouble}`) : chance;
+    return own.hit(RARE.includes(trouble) ? 0.1 : TROUBLE_RATE);
+  });
   const has = new Set(troubles ?? drawn);
   const processesCount = chance.whole(2, 5);
   const keys = ['a', 'b', 'c'].slice(0, chance.pick([1, 1, 1, 2, 3]));
@@ -124,6 +150,8 @@ export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scena
   );
   const calls = makeCalls({ chance: Chance.named(seed, 'calls'), processesCount, keys, windowMS, has });
   const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
+  if (has.has('force'))
+    faults.push(...makeForces({ chance: Chance.named(seed, 'forces'), processesCount, keys, windowMS }));
   if (has.has('cut-off')) cutOff(Chance.named(seed, 'cut off'), { processes, calls, faults, keys });
   const idleLockTtlMS = has.has('idle') ? 1_000 : 3_600_000;
   const commitMS = has.has('slow') ? ([0.2, 30] as const) : ([0.2, 2] as const);
@@ -245,7 +273,7 @@ function makeCall(
   const later = keys.filter((other) => other > key);
   const nests = later.length > 0 && chance.hit(0.15);
   const leaves = has.has('leaves');
-  const long = chance.hit(has.has('holds') ? 0.3 : 0.02);
+  const long = chance.hit(has.has('holds') ? 0.3 : has.has('force') ? 0.1 : 0.02);
   return {
     name,
     process: chance.whole(0, processesCount - 1),
@@ -293,6 +321,29 @@ function makeFaults(
     some(0, 1, () => ({ kind: 'delete-session', atMS: atMS(), process: process() }));
   }
   return faults.sort((a, b) => a.atMS - b.atMS);
+}
+
+function makeForces({
+  chance,
+  processesCount,
+  keys,
+  windowMS,
+}: Pick<Given, 'chance' | 'windowMS'> & {
+  readonly processesCount: number;
+  readonly keys: readonly string[];
+}): Fault[] {
+  const process = (): number => chance.whole(0, processesCount - 1);
+  return Array.from({ length: chance.whole(1, 6) }, (_, index) => ({
+    kind: 'force',
+    name: `f${index}`,
+    atMS: chance.between(0, windowMS + 200),
+    key: chance.pick(keys as [string, ...string[]]),
+    processes: chance.hit(0.3) ? [process(), process()] : [process()],
+    alike: chance.hit(0.2),
+    token: chance.hit(0.1) ? 'before' : 'standing',
+    share: chance.fraction(),
+    lateMS: chance.hit(0.3) ? chance.between(0, 30) : 0,
+  }));
 }
 
 /**

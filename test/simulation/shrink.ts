@@ -3,7 +3,7 @@
  * And the report of a failure: seed, invariant, what was left out, the end of the trace, and how to run it again.
  */
 import type { LinkSettings } from './link.js';
-import { type CallPlan, makeScenario, type ProcessPlan, type Scenario } from './scenario.js';
+import { type CallPlan, type Fault, makeScenario, type ProcessPlan, type Scenario } from './scenario.js';
 import type { FeedSettings } from './sim-feed.js';
 import { type RunSettings, runScenario } from './simulation.js';
 
@@ -74,11 +74,7 @@ function* candidates(scenario: Scenario): Generator<Scenario> {
         yield { ...scenario, processes: processes.map((other, index) => (index === at ? plan : other)) };
     }
   }
-  const used = Math.max(
-    0,
-    ...calls.map(processesOf),
-    ...faults.map((fault) => ('process' in fault ? fault.process : 0)),
-  );
+  const used = Math.max(0, ...calls.map(processesOf), ...faults.flatMap(actorsOf));
   if (used + 1 < processes.length) yield { ...scenario, processes: processes.slice(0, used + 1) };
   for (let at = 0; at < calls.length; at += 1) {
     const plain = simplerCall(calls[at] as CallPlan);
@@ -88,6 +84,11 @@ function* candidates(scenario: Scenario): Generator<Scenario> {
 
 function without<T>(items: readonly T[], at: number, count: number): T[] {
   return [...items.slice(0, at), ...items.slice(at + count)];
+}
+
+function actorsOf(fault: Fault): readonly number[] {
+  if (fault.kind === 'force') return fault.processes;
+  return 'process' in fault ? [fault.process] : [];
 }
 
 function processesOf(call: CallPlan): number {

@@ -1,8 +1,9 @@
 /**
- * The simulated `ChangeFeed` of one process: facts of committed grants, late, lost, repeated, out of order, and with
- * gaps, as the settings say.
+ * The simulated `ChangeFeed` of one process: facts of committed grants and the notes of forced releases, late, lost,
+ * repeated, out of order, and with gaps, as the settings say.
  */
-import type { ChangeFeed, FeedHandle, FeedListener, GrantFact } from '#core/ports.js';
+import type { ChangeFeed, FeedHandle, FeedListener, ForcedFact, GrantFact } from '#core/ports.js';
+import { parseForced } from '#core/protocol/forced.js';
 import type { Chance } from './chance.js';
 import type { Link } from './link.js';
 import type { OplogEntry, ReplicaSet } from './replica-set.js';
@@ -30,6 +31,12 @@ export interface Gap {
   readonly toMS: number;
 }
 
+/** What one event tells a session. */
+interface Event {
+  readonly fact: GrantFact | null;
+  readonly forced: ForcedFact | null;
+}
+
 interface Stream {
   readonly session: string;
   readonly listener: FeedListener;
@@ -45,6 +52,7 @@ export class SimFeed implements ChangeFeed {
   readonly #process: SimProcess;
   readonly #link: Link;
   readonly #settings: FeedSettings;
+  readonly #onForced: ((fact: ForcedFact) => () => void) | null;
   readonly #streams = new Set<Stream>();
   readonly #history: OplogEntry[] = [];
 
@@ -56,6 +64,8 @@ export class SimFeed implements ChangeFeed {
     link: Link;
     settings: FeedSettings;
     gaps: readonly Gap[];
+    /** Asked before a note is told; what it gives is called when it was. */
+    onForced?: (fact: ForcedFact) => () => void;
   }) {
     this.#world = given.world;
     this.#chance = given.chance;
@@ -63,6 +73,7 @@ export class SimFeed implements ChangeFeed {
     this.#process = given.process;
     this.#link = given.link;
     this.#settings = given.settings;
+    this.#onForced = given.onForced ?? null;
     this.#set.listen({ onApplied: () => {}, onCommitted: (entry) => this.#onCommitted(entry) });
     for (const gap of given.gaps) this.#world.at(gap.fromMS, () => this.#break(gap.toMS));
   }
@@ -121,27 +132,54 @@ export class SimFeed implements ChangeFeed {
     for (const stream of this.#streams) if (stream.state === 'open') this.#report(stream, entry);
   }
 
-  #report(stream: Stream, { position, before, after }: OplogEntry): void {
-    stream.position = position;
-    if (after?.kind !== 'lock' || after.grant === null || !after.grant.startsWith(`${stream.session}/`)) return;
-    const { loseRate, repeatRate, repeatMS, overtakeRate, overtakeMS, replaceRate, delayMS } = this.#settings;
-    const changed = before?.kind !== 'lock' || before.grant !== after.grant;
-    if (!changed && !this.#chance.hit(replaceRate)) return;
-    const fact: GrantFact = { key: after.id, grant: after.grant };
+  #report(stream: Stream, entry: OplogEntry): void {
+    stream.position = entry.position;
+    const event = this.#eventOf(stream.session, entry);
+    if (event === null) return;
+    const { loseRate, repeatRate, repeatMS, overtakeRate, overtakeMS, delayMS } = this.#settings;
     const outage = this.#link.outage;
     if (this.#chance.hit(loseRate) || (outage !== null && outage.kind !== 'hold')) return;
     const sentAt = Math.max(outage?.toMS ?? 0, this.#world.nowMS) + this.#chance.between(...delayMS);
     if (this.#chance.hit(overtakeRate)) {
-      this.#tell(stream, fact, sentAt + this.#chance.between(...overtakeMS));
+      this.#tell(stream, event, sentAt + this.#chance.between(...overtakeMS));
       return;
     }
     stream.lastAt = Math.max(stream.lastAt, sentAt);
-    this.#tell(stream, fact, stream.lastAt);
-    if (this.#chance.hit(repeatRate)) this.#tell(stream, fact, stream.lastAt + this.#chance.between(...repeatMS));
+    this.#tell(stream, event, stream.lastAt);
+    if (this.#chance.hit(repeatRate)) this.#tell(stream, event, stream.lastAt + this.#chance.between(...repeatMS));
   }
 
-  #tell(stream: Stream, fact: GrantFact, atMS: number): void {
-    this.#deliver(stream, atMS, `fact ${fact.key} ${fact.grant}`, () => stream.listener.onFact(fact));
+  /** What of a write is told to that session: what it changed, or, where it comes as a replacement, all that names it. */
+  #eventOf(session: string, { before, after }: OplogEntry): Event | null {
+    if (after?.kind !== 'lock') return null;
+    const was = before?.kind === 'lock' ? before : null;
+    const grant = after.grant?.startsWith(`${session}/`) ? after.grant : null;
+    const note = after.forced?.startsWith(`${session}/`) ? parseForced(after.forced) : null;
+    const isNewGrant = grant !== null && was?.grant !== grant;
+    const isNewNote = note !== null && was?.forced !== after.forced;
+    const hasOld = (grant !== null && !isNewGrant) || (note !== null && !isNewNote);
+    const replaced = hasOld && this.#chance.hit(this.#settings.replaceRate);
+    const fact = grant !== null && (isNewGrant || replaced) ? { key: after.id, grant } : null;
+    const forced = note !== null && (isNewNote || replaced) ? { key: after.id, note } : null;
+    return fact === null && forced === null ? null : { fact, forced };
+  }
+
+  /** The note first: what followed a run that was ended by hand may be a run of the same session. */
+  #tell(stream: Stream, { fact, forced }: Event, atMS: number): void {
+    const what = [
+      ...(forced === null ? [] : [`note ${forced.key} ${JSON.stringify(forced.note)}`]),
+      ...(fact === null ? [] : [`fact ${fact.key} ${fact.grant}`]),
+    ];
+    this.#deliver(stream, atMS, what.join(', '), () => {
+      if (forced !== null) this.#tellForced(stream, forced);
+      if (fact !== null && stream.state !== 'closed') stream.listener.onFact(fact);
+    });
+  }
+
+  #tellForced(stream: Stream, fact: ForcedFact): void {
+    const told = this.#onForced?.(fact);
+    stream.listener.onForced?.(fact);
+    told?.();
   }
 
   #deliver(stream: Stream, atMS: number, what: string, call: () => void): void {

@@ -4,13 +4,14 @@
  * replay command.
  */
 import type { Engine } from '#core/engine/engine.js';
+import { callersCount, parseGrant } from '#core/protocol/grant.js';
 import { Chance } from './chance.js';
 import { Commands, type Condition, sessionId } from './commands.js';
 import { type EngineModule, realEngine } from './engine-module.js';
 import { Link, SILENT_PEER_MS } from './link.js';
 import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
 import { type LockDoc, ReplicaSet } from './replica-set.js';
-import type { CallPlan, Fault, ProcessPlan, Scenario } from './scenario.js';
+import type { CallPlan, Fault, ForceFault, ProcessPlan, Scenario } from './scenario.js';
 import { SimFeed } from './sim-feed.js';
 import { SimProcess } from './sim-process.js';
 import { SimStore } from './sim-store.js';
@@ -29,6 +30,9 @@ export interface RunResult {
   readonly callsCount: number;
   readonly grantsCount: number;
   readonly commandsCount: number;
+  /** How many forced releases said that they ended a run, and how many callers have lost their place by it. */
+  readonly forcesCount: number;
+  readonly displacedCount: number;
   readonly trace: readonly string[];
 }
 
@@ -50,6 +54,9 @@ interface Member {
 /** How long, at most, everything may take after the last planned event. */
 const PATIENCE_MS = 180_000;
 const PROGRESS_CHECK_MS = 50;
+/** How often, and how many times, a forced release looks for somebody who holds the lock. */
+const FORCE_LOOK_MS = 2;
+const FORCE_LOOKS_MAX = 250;
 
 export async function runScenario(scenario: Scenario, settings: RunSettings = {}): Promise<RunResult> {
   const run = new Run(scenario, settings);
@@ -94,6 +101,8 @@ class Run {
       callsCount: this.observer.calls.length,
       grantsCount: this.observer.holds.length,
       commandsCount: this.#members.reduce((sum, { link }) => sum + link.sentCount, 0),
+      forcesCount: this.observer.forces.calls.filter(({ answer }) => answer === true).length,
+      displacedCount: this.observer.calls.filter(({ displaced }) => displaced !== null).length,
       trace: this.#trace ?? [],
     };
   }
@@ -139,8 +148,9 @@ class Run {
 
   get #settled(): boolean {
     if (this.#callsLeft > 0) return false;
-    const { calls, holds } = this.observer;
-    return calls.every((call) => !call.waiting) && holds.every((record) => record.over);
+    const { calls, holds, forces } = this.observer;
+    const asks = forces.calls.some(({ answer, process }) => answer === null && process.state !== 'dead');
+    return !asks && calls.every((call) => !call.waiting) && holds.every((record) => record.over);
   }
 
   /** One lease, and what it takes to notice that nothing is needed any more. */
@@ -193,6 +203,7 @@ class Run {
       link,
       settings: feedSettings,
       gaps,
+      onForced: (fact) => this.observer.telling(process, fact),
     });
     const store = this.#watch(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
     const aborts: Member['aborts'] = new Set();
@@ -204,8 +215,7 @@ class Run {
   #watch(store: SimStore, process: SimProcess): SimStore {
     const arrive = store.arrive.bind(store);
     store.arrive = (request) => {
-      const { key, session, tickets } = request;
-      this.observer.arriving(process, { key, session, ticket: tickets[0]?.n ?? 0 });
+      this.observer.arriving(process, request);
       return arrive(request);
     };
     const readGrantsOf = store.readGrantsOf.bind(store);
@@ -311,7 +321,8 @@ class Run {
   // --- faults -----------------------------------------------------------------------------------------------------
 
   #inflict(fault: Fault): void {
-    this.observer.disturb();
+    // A forced release excuses no delay.
+    if (fault.kind !== 'force') this.observer.disturb();
     this.#trace?.push(`${this.#world.nowMS.toFixed(2).padStart(10)} == ${JSON.stringify(fault)}`);
     if (fault.kind === 'stop') this.#stop(fault);
     else if (fault.kind === 'kill') this.#member(fault).process.kill();
@@ -320,6 +331,7 @@ class Run {
     else if (fault.kind === 'clock') this.#set.setWallOffset(fault.offsetMS);
     else if (fault.kind === 'delete-lock') this.#deleteLock(fault.key);
     else if (fault.kind === 'delete-tickets') this.#deleteTickets(fault.key);
+    else if (fault.kind === 'force') this.#force(fault, FORCE_LOOKS_MAX);
     else this.#deleteSession(this.#member(fault));
   }
 
@@ -362,6 +374,48 @@ class Run {
       const theirs = doc.kind === 'ticket' && doc.key === key;
       if (theirs) this.#set.write(doc.id, null, { process: 'operator', command: 'OPERATOR' });
     }
+  }
+
+  /** Somebody looks who holds the lock, now or soon, and has that run ended. */
+  #force(fault: ForceFault, looksLeft: number): void {
+    const { key, name, processes, alike, share, token, lateMS } = fault;
+    const doc = this.#set.committed.get(key);
+    const grant = doc?.kind === 'lock' ? parseGrant(doc.grant) : null;
+    if (grant === null) {
+      if (looksLeft > 1) this.#world.in(FORCE_LOOK_MS, () => this.#force(fault, looksLeft - 1));
+      return;
+    }
+    const { firstToken, tickets } = grant;
+    const fencingToken = token === 'before' ? firstToken - 1 : firstToken + Math.floor(share * callersCount(tickets));
+    processes.forEach((index, at) => {
+      const about = alike ? { reason: name, by: 'operator' } : { reason: `${name}-${at}`, by: `P${index}` };
+      const member = this.#members[index] as Member;
+      this.#world.in(lateMS, () => {
+        member.process.deliver(
+          `force ${about.reason}`,
+          () => void this.#forceRelease(member, { key, fencingToken, ...about }),
+        );
+      });
+    });
+  }
+
+  async #forceRelease(
+    { process, engine, plan }: Member,
+    request: Parameters<Engine['forceRelease']>[0],
+  ): Promise<void> {
+    const startedAt = this.#world.nowMS;
+    process.trace(`force ${JSON.stringify(request)}`);
+    const answered = this.observer.forcing({ process, ...request });
+    const told = await engine.forceRelease(request).catch((error: unknown) => {
+      return { code: String((error as { code?: unknown }).code ?? error) };
+    });
+    process.trace(`forced ${request.reason}: ${JSON.stringify(told)}`);
+    const { nowMS } = this.#world;
+    // A deposed primary that does not know it yet answers as of then.
+    const stale = plan.outages.some(
+      ({ kind, fromMS, toMS }) => kind === 'stale' && fromMS <= nowMS && startedAt <= toMS,
+    );
+    answered(told, stale);
   }
 
   get #shortestLeaseMS(): number {
