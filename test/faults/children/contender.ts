@@ -8,17 +8,21 @@ import { MongoClient } from 'mongodb';
 import type { Ports } from '#core/client.js';
 import type { CallRecord } from '../../../packages/examples/src/demo/history.js';
 import { type GuardedNumber, guardedNumber } from './guarded.js';
+import { LateWriter } from './late-writer.js';
 import type { Awakening, Fact, FromChild, Question, Questions, ToChild } from './messages.js';
+import { StandingClock } from './standing-clock.js';
 
 /** One lock client, and the callers whose arrival the server has acknowledged. */
 interface Contender {
   readonly locks: LockClient;
   readonly mongo: MongoClient;
   readonly arrivedAt: Map<string, number>;
+  readonly clock: StandingClock | undefined;
 }
 
 const contenders = new Map<string, Contender>();
 const held = new Map<string, Lock>();
+const writers = new Map<string, LateWriter>();
 const awakenings = new Map<string, Promise<Awakening>>();
 
 function nowMS(): number {
@@ -54,6 +58,19 @@ const answers: {
     return undefined;
   },
   contend,
+  write: async ({ client, caller, how, gate }) => {
+    const { mongo, clock } = contender(client);
+    const writer = new LateWriter(caller, gate, () => {
+      clock?.stand();
+      report({ kind: 'at the gate', caller, at: nowMS() });
+    });
+    writers.set(caller, writer);
+    return writer.write(lockOf(caller), mongo, how).finally(() => clock?.goOn());
+  },
+  goOn: ({ caller }) => {
+    writers.get(caller)?.goOn();
+    return undefined;
+  },
   close: async ({ client }) => {
     const { locks, mongo } = contender(client);
     contenders.delete(client);
@@ -63,9 +80,10 @@ const answers: {
   },
 };
 
-async function open({ client, uri, settings }: Questions['open']['ask']): Promise<string> {
+async function open({ client, uri, settings, believes }: Questions['open']['ask']): Promise<string> {
   const mongo = new MongoClient(uri);
   const arrivedAt = new Map<string, number>();
+  const clock = believes && new StandingClock();
   let announced: string[] = [];
   const wrapPorts = ({ store, feed }: Ports): Ports => {
     const arrive: typeof store.arrive = async (request) => {
@@ -81,7 +99,7 @@ async function open({ client, uri, settings }: Questions['open']['ask']): Promis
     return { store: new Proxy(store, { get }), feed };
   };
   const logger = { error: () => {} };
-  const locks = new LockClient({ client: mongo, ...settings, logger }, { wrapPorts });
+  const locks = new LockClient({ client: mongo, ...settings, logger }, { wrapPorts, ...(clock && { clock }) });
   // Told in the same turn in which the arrival is sent.
   locks.on('waiting', ({ label }) => void announced.push(String(label)));
   let current = '';
@@ -93,7 +111,7 @@ async function open({ client, uri, settings }: Questions['open']['ask']): Promis
       report({ kind, client, session, at: nowMS() });
     });
   }
-  contenders.set(client, { locks, mongo, arrivedAt });
+  contenders.set(client, { locks, mongo, arrivedAt, clock });
   await locks.connect();
   return current;
 }

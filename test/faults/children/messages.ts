@@ -9,8 +9,8 @@ export interface Pair {
 
 /** What a process can be asked. It has any number of lock clients, by name, and of callers, each with one lock at a time. */
 export interface Questions {
-  /** Opens a lock client; the answer is its session. */
-  open: { ask: { client: string; uri: string; settings: LockSettings }; answer: string };
+  /** Opens a lock client; the answer is its session. One that `believes` does not notice that it was stopped: see `write`. */
+  open: { ask: { client: string; uri: string; settings: LockSettings; believes?: true }; answer: string };
   /** All call in this turn of the event loop; what comes of it are facts. */
   lock: { ask: { client: string; callers: readonly string[]; pair: Pair }; answer: undefined };
   unlock: { ask: { caller: string }; answer: boolean };
@@ -25,7 +25,26 @@ export interface Questions {
     ask: { client: string; uri: string; pair: Pair; callersCount: number; timesCount: number };
     answer: CallRecord[];
   };
+  /** Writes what its lock guards, and waits at the gate until it is to go on. A client that `believes` notices nothing from there on until the end of it. */
+  write: { ask: { client: string; caller: string; how: WriteHow; gate: WriteGate }; answer: Written };
+  goOn: { ask: { caller: string }; answer: undefined };
   close: { ask: { client: string }; answer: undefined };
+}
+
+/** Guarded by a fenced transaction, by `lock.fence`, or by nothing but the lock. */
+export type WriteHow = 'transaction' | 'fence' | 'nothing';
+
+/** Where a writer waits: in the order in which it comes by. */
+export type WriteGate = 'before all' | 'inside' | 'after a read' | 'after the write' | 'before the commit';
+
+/** What came of it. */
+export interface Written {
+  /** `written`, `refused`, or the code of an error. */
+  readonly outcome: string;
+  /** What `lock.held` said behind the gate. */
+  readonly held: boolean;
+  /** How often the function of a transaction was called. */
+  readonly triesCount: number;
 }
 
 export type Question = keyof Questions;
@@ -44,6 +63,7 @@ export interface Awakening {
 
 export type Fact =
   | { readonly kind: 'granted'; readonly caller: string; readonly at: number; readonly token: number }
+  | { readonly kind: 'at the gate'; readonly caller: string; readonly at: number }
   | { readonly kind: 'lost'; readonly caller: string; readonly at: number }
   | { readonly kind: 'rejected'; readonly caller: string; readonly at: number; readonly error: string }
   | { readonly kind: 'session:lost'; readonly client: string; readonly session: string; readonly at: number }

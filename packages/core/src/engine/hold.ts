@@ -85,6 +85,11 @@ export class Hold {
     return grant;
   }
 
+  /** Whether it is neither lost nor passed on, also while its release waits for a commit: nobody else has its grant. */
+  get stands(): boolean {
+    return this.session.reliable && this.#owner.grantOf(this) !== null;
+  }
+
   /** A transaction of this hold begins; the result ends it. Two would wait for each other. */
   beginTransaction(): () => void {
     if (this.#transacts) throw this.#transactsAlready();

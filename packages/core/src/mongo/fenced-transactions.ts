@@ -26,7 +26,8 @@ export interface TransactionSettings {
 
 /** What a transaction needs of the hold that it belongs to. */
 export interface GatingHold {
-  readonly held: boolean;
+  /** Whether it is neither lost nor passed on, also while its release waits for a commit. */
+  readonly stands: boolean;
   /** The stored grant. Throws `LockLostError` where the lock is not held. */
   readonly grant: string;
   /** One at a time; the result ends it. Throws where another one runs. */
@@ -114,7 +115,7 @@ export class FencedTransactions {
    * Nobody else is served meanwhile, who would be under the same grant.
    */
   async #settled<T>({ key, hold, grant, attempt, error: cause }: Unsettled<T>): Promise<T> {
-    while (hold.held) {
+    while (hold.stands) {
       const found = await this.#settle({ key, grant }).catch(() => undefined);
       if (found === null) break;
       if (found !== undefined && found === attempt.mark) return attempt.result as T;
