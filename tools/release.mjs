@@ -144,7 +144,7 @@ async function sumOf(path) {
 }
 
 /**
- * Packs every package that is published. The core is compiled anew; the others are packed as they were built, by pnpm, which puts versions in the
+ * Packs every package that is published. The core is compiled anew; the others are packed as they were built, from nothing, by pnpm, which puts versions in the
  * place of what refers to the workspace.
  * @param {string} root
  * @param {string} destination
@@ -219,6 +219,9 @@ async function passed(checks, release, how) {
 /** @param {Release} release */
 async function checked(release) {
   if (!(await passed(SHORT, release, 'all'))) return false;
+  // What an older build left would be packed, too.
+  for (const { folder } of await publicPackages(release.root))
+    await rm(join(release.root, folder, 'dist'), { recursive: true, force: true });
   await setUp();
   return passed(LONG, release, 'to the first');
 }
