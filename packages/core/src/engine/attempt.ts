@@ -111,11 +111,6 @@ export class AttemptTimeout extends Error {
   override readonly message = 'No answer in time; sending again.';
 }
 
-/** Whether no answer came in time. */
-export function isAttemptTimeout(error: unknown): boolean {
-  return error instanceof AttemptTimeout;
-}
-
 /** One try: its answer, or `SessionGone`, or a time-out; whatever comes after that is dropped. */
 function bounded<T>(context: AttemptContext, lifetime: Lifetime, send: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -9,7 +9,7 @@ import { isConvicted } from '../protocol/lease.js';
 import { grantAfter, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
 import {
   type AttemptContext,
-  isAttemptTimeout,
+  AttemptTimeout,
   type Lifetime,
   mayPass,
   SessionGone,
@@ -34,7 +34,7 @@ export interface ReaperHost {
  * by again at once, and looks at everything in between.
  */
 function isNotWorthWaiting(error: unknown): boolean {
-  return isAttemptTimeout(error) || !mayPass(error);
+  return error instanceof AttemptTimeout || !mayPass(error);
 }
 
 /** How often a take-over reads again because others kept arriving; the next patrol goes on. */
@@ -84,7 +84,7 @@ export class Reaper {
     } catch (error) {
       // A document that another tool has spoilt keeps nobody from the other locks of the dead.
       if (error instanceof SessionGone) throw error;
-      if (!isAttemptTimeout(error)) this.#host.attempts.onFailure(error);
+      if (!(error instanceof AttemptTimeout)) this.#host.attempts.onFailure(error);
     }
   }
 
