@@ -17,7 +17,8 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 /** The drivers that the peer range begins and ends with, and what else shares the project with them. */
 const PROJECTS = [
   { driver: '7.9.0', others: [] },
-  { driver: '6.20.0', others: ['mongoose@8.24.10'] },
+  // The optional peer is in one of them only.
+  { driver: '6.20.0', others: ['mongoose@8.24.10', '@opentelemetry/api@1.9.0'] },
 ];
 const COMPILERS = ['typescript-5.9', 'typescript'];
 
@@ -107,7 +108,9 @@ describe('the tarball', () => {
 
   test('has types for every way to import it, as attw sees it', async () => {
     // Its model of Node is older than require() of ES modules, which the CommonJS projects below use for real.
-    const output = await successful('attw', [tarball, '--ignore-rules', 'cjs-resolves-to-esm'], {});
+    // Subpaths are what `exports` says: the way of before Node 12 does not know them, and no Node of ours goes it.
+    const args = [tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm'];
+    const output = await successful('attw', args, {});
     expect(output).toContain('mongo-distributed-locks v4.0.0');
   });
 });
@@ -136,6 +139,24 @@ describe.each(PROJECTS)('in a project with driver $driver', ({ driver }) => {
       await successful(process.execPath, [tsc, '-p', '.', '--outDir', output], { cwd: consumer(driver) });
       expect(await used(driver, `${output}/use.js`)).toContain('ts: done');
       expect(await used(driver, `${output}/use.cjs`)).toContain('cts: done');
+    },
+    60_000,
+  );
+});
+
+describe('the optional peer', () => {
+  test('is missed by its own subpath alone where it is not installed', async () => {
+    expect(await used('7.9.0', 'without-peer.mjs')).toContain('without peer: done');
+  });
+
+  test.each(COMPILERS)(
+    'is used where it is installed, from TypeScript (%s)',
+    async (compiler) => {
+      const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
+      const output = `compiled-peer-${compiler}`;
+      const args = [tsc, '-p', 'tsconfig.peer.json', '--outDir', output];
+      await successful(process.execPath, args, { cwd: consumer('6.20.0') });
+      expect(await used('6.20.0', `${output}/with-peer.js`)).toContain('with peer: done');
     },
     60_000,
   );
