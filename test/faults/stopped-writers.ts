@@ -10,7 +10,7 @@ import { pagesOf } from './children/late-writer.js';
 import type { WriteGate, WriteHow, Written } from './children/messages.js';
 
 /** Short, so that a pause need not be long. */
-export const SETTINGS = {
+const SETTINGS = {
   leaseDurationMS: 1_000,
   patrolIntervalMS: 200,
   clockSkewMS: 300,

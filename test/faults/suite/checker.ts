@@ -16,7 +16,7 @@ import {
   type Finding as Pair,
   waitedUntil,
 } from '../../../packages/examples/src/demo/history.js';
-import type { Guarded } from './child/guarded.js';
+import type { Guarded } from './child/guards.js';
 import type { Disturbance } from './disturbances.js';
 import type { Entry } from './facts.js';
 import { type Call, fold, type Write } from './history.js';
@@ -61,6 +61,8 @@ export interface Run {
   readonly leftovers: readonly string[];
   /** By how much the servers' clocks were more wrong than the locks were told: overlaps are then not promised against. */
   readonly clockExcessMS: number;
+  /** For how much longer than their lease the dead may hold a lock, by a transaction that nobody commits. */
+  readonly transactionExcessMS?: number;
 }
 
 export interface Verdict {
@@ -317,10 +319,11 @@ const IMMEDIATE_MS = 50;
 
 function spansOf(
   { from: freeAt, next, waiters }: { from: number; next: HoldRecord<Call>; waiters: readonly Call[] },
-  { disturbances, clockExcessMS }: Run,
+  { disturbances, clockExcessMS, transactionExcessMS = 0 }: Run,
 ): FreeSpan[] {
   const to = next.grantedAt;
-  const near = disturbances.filter((each) => each.from < to && (each.to ?? Infinity) > freeAt - RECOVERY_BOUND_MS);
+  const recoveryMS = RECOVERY_BOUND_MS + transactionExcessMS;
+  const near = disturbances.filter((each) => each.from < to && (each.to ?? Infinity) > freeAt - recoveryMS);
   const instants = near.flatMap((each) => [each.from, each.to ?? each.from]).filter((at) => at > freeAt && at < to);
   const from = Math.max(freeAt, ...instants);
   const lame = new Set(near.filter((each) => (each.to ?? Infinity) > from).flatMap(({ processes }) => processes));
@@ -330,7 +333,7 @@ function spansOf(
   );
   if (witness === undefined || lasting) return [];
   const disturbed = near.some(({ streamsOnly }) => !streamsOnly);
-  const boundMS = (disturbed ? RECOVERY_BOUND_MS + clockExcessMS : PATROL_MS) + SLACK_MS;
+  const boundMS = (disturbed ? recoveryMS + clockExcessMS : PATROL_MS) + SLACK_MS;
   return [{ key: next.key, from, to, witness: witness.caller, next: next.caller, disturbed, boundMS }];
 }
 

@@ -27,6 +27,8 @@ export interface ClusterSettings {
   readonly oplogSizeMB?: number;
   /** When members end driver sessions that nobody uses, with the cursors in them, where not after half an hour. */
   readonly sessionTimeoutMinutes?: number;
+  /** When members end transactions that are not committed, where not after a minute. */
+  readonly transactionLifetimeS?: number;
   /** By how much the clock of each member is wrong, at first; needs the library in the second field. */
   readonly clocks?: { readonly library: string; readonly offsetsMS: readonly [number, number, number] };
 }
@@ -150,7 +152,7 @@ export class Member {
   }
 
   #arguments(): string[] {
-    const { oplogSizeMB, sessionTimeoutMinutes } = this.#settings;
+    const { oplogSizeMB, sessionTimeoutMinutes, transactionLifetimeS } = this.#settings;
     const parameters = ['enableTestCommands=1', 'diagnosticDataCollectionEnabled=false'];
     if (sessionTimeoutMinutes !== undefined)
       parameters.push(
@@ -158,6 +160,7 @@ export class Member {
         'logicalSessionRefreshMillis=5000',
         'ttlMonitorSleepSecs=5',
       );
+    if (transactionLifetimeS !== undefined) parameters.push(`transactionLifetimeLimitSeconds=${transactionLifetimeS}`);
     const options = {
       port: this.port,
       dbpath: this.#folder,

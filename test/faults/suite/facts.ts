@@ -30,12 +30,27 @@ export interface WorkloadSettings {
   readonly holdMS: readonly [number, number];
   /** Between two calls of a caller. */
   readonly restMS: readonly [number, number];
-  /** Whether the guarded document refuses lower tokens. */
-  readonly fenced: boolean;
+  readonly guard: Guard;
+  /** How long the function of a transaction takes before it writes, at random between the two. */
+  readonly insideMS?: readonly [number, number];
   /** Whether each write keeps all elements written before it: `lock-set`. */
   readonly keepsElements: boolean;
   readonly maxPoolSize?: number;
 }
+
+/** What keeps late writes out of the guarded document. */
+export type Guard =
+  | 'nothing'
+  /** The document refuses lower tokens than the highest it has seen. */
+  | 'token'
+  /** The same, by the pairs of `lock.fence`. */
+  | 'fence'
+  /** It is written in `lock.withTransaction`. */
+  | 'transaction'
+  | BrokenGuard;
+
+/** What only looks like it: the checker must find it. */
+export type BrokenGuard = 'a transaction that leaves the lock alone' | 'a transaction that is written around';
 
 export const RESOURCE = 'guarded';
 

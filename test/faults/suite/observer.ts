@@ -8,7 +8,8 @@ import { type ChangeStreamDocument, type Db, type Document, MongoClient } from '
 import { readKey } from '#core/protocol/key.js';
 import { nowMS } from '../../../packages/examples/src/demo/clock.js';
 import { storedLeftovers } from '../../support/leaks.js';
-import { type Guarded, GuardedDocuments } from './child/guarded.js';
+import { GuardedDocuments } from './child/guarded.js';
+import type { Guarded } from './child/guards.js';
 import type { Disturbances } from './disturbances.js';
 import { RESOURCE } from './facts.js';
 import type { History } from './history.js';

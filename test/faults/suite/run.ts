@@ -10,7 +10,7 @@ import { type Excerpt, shortestExcerpt } from './excerpt.js';
 import { RESOURCE, type VariantName } from './facts.js';
 import type { Environment } from './faults/fault.js';
 import type { History } from './history.js';
-import { CLOCK_SKEW_MS, LEASE_MS, PATROL_MS, RECOVERY_BOUND_MS, SLACK_MS } from './settings.js';
+import { CLOCK_SKEW_MS, LEASE_MS, PATROL_MS, RECOVERY_BOUND_MS, SLACK_MS, TRANSACTION_EXCESS_MS } from './settings.js';
 import { DB_NAME, onStage, type Stage } from './stage.js';
 import type { Row } from './table.js';
 import { during, pass, until } from './waiting.js';
@@ -135,6 +135,7 @@ class Play {
       keepsElements: row.workload.keepsElements,
       leftovers,
       clockExcessMS: row.clockExcessMS,
+      transactionExcessMS: transactionExcessMS(row),
     };
   }
 
@@ -209,7 +210,7 @@ class Play {
     const { client } = this.#stage.scene.observer;
     const options = { leaseDurationMS: LEASE_MS, clockSkewMS: CLOCK_SKEW_MS, logger: { error: () => {} } };
     const locks = new LockClient({ client, dbName: DB_NAME, ...options });
-    const limitMS = RECOVERY_BOUND_MS + SLACK_MS + row.clockExcessMS;
+    const limitMS = RECOVERY_BOUND_MS + SLACK_MS + row.clockExcessMS + transactionExcessMS(row);
     try {
       for (const id of row.workload.ids) {
         const lock = await locks.lock({ resource: RESOURCE, id, timeoutMS: limitMS });
@@ -231,7 +232,8 @@ class Play {
       return left.length === 0;
     };
     // What a lease is left to a session that ended without a word is counted by the servers' clocks.
-    const limitMS = LEASE_MS + PATROL_MS + SLACK_MS + this.#settings.row.clockExcessMS;
+    const { row } = this.#settings;
+    const limitMS = LEASE_MS + PATROL_MS + SLACK_MS + row.clockExcessMS + transactionExcessMS(row);
     await until('nothing is left', nothing, limitMS).catch(() => {});
     return left;
   }
@@ -244,6 +246,10 @@ class Play {
     this.#say(message);
     this.#stage.history.add('harness', { kind: 'trouble', message, at: nowMS() });
   }
+}
+
+function transactionExcessMS({ workload }: Row): number {
+  return workload.guard === 'transaction' ? TRANSACTION_EXCESS_MS : 0;
 }
 
 function shuffled<T>(items: readonly T[], chance: Chance): T[] {

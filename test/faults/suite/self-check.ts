@@ -4,8 +4,8 @@
  * finds nothing here finds nothing anywhere. `main.ts` runs all of them; the short test runs one.
  */
 import type { FindingKind } from './checker.js';
-import type { LeakName, VariantName, WorkloadSettings } from './facts.js';
-import { PAUSES } from './faults/process-faults.js';
+import type { BrokenGuard, LeakName, VariantName, WorkloadSettings } from './facts.js';
+import { LONG_PAUSE, PAUSES } from './faults/process-faults.js';
 import type { Leak } from './looks.js';
 import type { RunSettings } from './run.js';
 import { run } from './run.js';
@@ -53,7 +53,16 @@ export const BROKEN: readonly [Broken, ...Broken[]] = [
     ...broken('real', ['effect lost'], { workload: UNFENCED, faults: PAUSES.slice(0, 1), durationMS: 25_000 }),
     what: 'the lock is right, but nothing guards against a late write',
   },
+  brokenGuard('a transaction that leaves the lock alone'),
+  brokenGuard('a transaction that is written around'),
 ];
+
+/** The lock is right, and its transactions are none. Most of a hold is inside of them, so that holders are stopped there. */
+function brokenGuard(guard: BrokenGuard): Broken {
+  const times = { holdMS: [0, 0], insideMS: [50, 250], restMS: [0, 20] } as const;
+  const workload = { ...UNFENCED, name: guard, guard, ...times };
+  return { ...broken('real', ['effect lost'], { workload, faults: [LONG_PAUSE], durationMS: 45_000 }), what: guard };
+}
 
 /** Whether everything was found that must be, and what was. */
 export async function findsWhatIsBroken(

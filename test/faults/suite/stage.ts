@@ -13,6 +13,7 @@ import type { Environment, Need, Scene } from './faults/fault.js';
 import { History } from './history.js';
 import { Observer, Probe, StoredChanges } from './observer.js';
 import { Processes } from './processes.js';
+import { TRANSACTION_LIFETIME_S } from './settings.js';
 
 export interface StageSettings {
   readonly binary: string;
@@ -78,7 +79,7 @@ async function setUp(settings: StageSettings, folder: string, undo: (() => Promi
 }
 
 function startCluster(
-  { binary, environment, needs, sessionTimeoutMinutes }: StageSettings,
+  { binary, environment, needs, workload, sessionTimeoutMinutes }: StageSettings,
   folder: string,
 ): Promise<Cluster> {
   const { clockLibrary: library } = environment;
@@ -87,6 +88,7 @@ function startCluster(
     folder,
     bridgedMembers: needs.has('bridged members'),
     ...(sessionTimeoutMinutes !== undefined && { sessionTimeoutMinutes }),
+    ...(workload.guard === 'transaction' && { transactionLifetimeS: TRANSACTION_LIFETIME_S }),
     ...(needs.has('small oplog') && { oplogSizeMB: OPLOG_SMALL_MB }),
     ...(needs.has('clocks') && library !== null && { clocks: { library, offsetsMS: [0, 0, 0] as const } }),
   });

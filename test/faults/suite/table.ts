@@ -53,7 +53,8 @@ function row(name: string, workload: WorkloadSettings, faults: readonly NeedyFau
   return { name, workload, faults, ...common, ...options };
 }
 
-const { lockSet, lockSetUnfenced, burst, churn } = WORKLOADS;
+const { lockSet, lockSetUnfenced, lockSetFence, lockSetTransaction, burst, churn } = WORKLOADS;
+const WRONG_CLOCKS = { clockExcessMS: 2 * LARGE_OFFSET_MS };
 
 /** The table, once through. */
 export const TABLE: readonly Row[] = [
@@ -67,8 +68,22 @@ export const TABLE: readonly Row[] = [
   row('lock-set-streams', lockSet, STREAMS),
   row('lock-set-deletions', lockSet, DELETIONS),
   row('lock-set-clocks', lockSet, SMALL_CLOCKS),
-  row('lock-set-wrong-clocks', lockSet, LARGE_CLOCKS, { clockExcessMS: 2 * LARGE_OFFSET_MS }),
+  row('lock-set-wrong-clocks', lockSet, LARGE_CLOCKS, WRONG_CLOCKS),
   row('lock-set-everything', lockSet, EVERYTHING),
+  row('fence-processes', lockSetFence, [...KILLS, ...PAUSES]),
+  row('fence-everything', lockSetFence, EVERYTHING),
+  row('transaction-calm', lockSetTransaction, []),
+  row('transaction-kills', lockSetTransaction, KILLS),
+  row('transaction-pauses', lockSetTransaction, PAUSES),
+  row('transaction-primary', lockSetTransaction, PRIMARY),
+  row('transaction-members', lockSetTransaction, MEMBERS),
+  row('transaction-network', lockSetTransaction, NETWORK),
+  row('transaction-partition', lockSetTransaction, PARTITIONS),
+  row('transaction-streams', lockSetTransaction, STREAMS),
+  row('transaction-deletions', lockSetTransaction, DELETIONS),
+  row('transaction-clocks', lockSetTransaction, SMALL_CLOCKS),
+  row('transaction-wrong-clocks', lockSetTransaction, LARGE_CLOCKS, WRONG_CLOCKS),
+  row('transaction-everything', lockSetTransaction, EVERYTHING),
   row('burst-calm', burst, [], { durationMS: 10_000 }),
   row('burst-processes', burst, [...KILLS, ...PAUSES]),
   row('burst-primary', burst, PRIMARY),

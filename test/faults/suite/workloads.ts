@@ -10,8 +10,20 @@ const lockSet: WorkloadSettings = {
   callersCount: 3,
   holdMS: [0, LEASE_MS],
   restMS: [0, 50],
-  fenced: true,
+  guard: 'token',
   keepsElements: true,
+};
+
+/**
+ * The same, after Jepsen's `lock-etcd-set`: the guarded write is a transaction that is conditional on the lock. It is read
+ * before the transaction, so that the server finds no conflict in it: nothing but the lock document can refuse it.
+ */
+const lockSetTransaction: WorkloadSettings = {
+  ...lockSet,
+  name: 'lock-set by transaction',
+  guard: 'transaction',
+  holdMS: [0, LEASE_MS / 2],
+  insideMS: [0, LEASE_MS / 2],
 };
 
 /** Many callers again and again, with next to no critical section: handoffs all the time, in runs within a process too. */
@@ -22,7 +34,7 @@ const burst: WorkloadSettings = {
   callersCount: 8,
   holdMS: [0, 10],
   restMS: [0, 20],
-  fenced: true,
+  guard: 'token',
   keepsElements: false,
 };
 
@@ -34,7 +46,7 @@ const churn: WorkloadSettings = {
   callersCount: 8,
   holdMS: [0, 60],
   restMS: [0, 40],
-  fenced: true,
+  guard: 'token',
   keepsElements: false,
 };
 
@@ -46,7 +58,7 @@ const told: WorkloadSettings = {
   callersCount: 0,
   holdMS: [0, 0],
   restMS: [0, 0],
-  fenced: true,
+  guard: 'token',
   keepsElements: false,
 };
 
@@ -64,7 +76,9 @@ const soak: WorkloadSettings = {
 export const WORKLOADS = {
   soak,
   lockSet,
-  lockSetUnfenced: { ...lockSet, name: 'lock-set unfenced', fenced: false },
+  lockSetUnfenced: { ...lockSet, name: 'lock-set unfenced', guard: 'nothing' },
+  lockSetFence: { ...lockSet, name: 'lock-set by fence', guard: 'fence' },
+  lockSetTransaction,
   burst,
   churn,
   told,

@@ -1,36 +1,10 @@
 /**
  * What the locks of the suite guard: one document for each key, read, kept in mind over the critical section, and
- * written back whole, so that a write in between would be lost and missed. Fenced, the document refuses lower tokens: the
- * read raises the token it has seen, and the write is conditional on that token. Processes write it; the harness makes
- * the documents and reads them in the end.
+ * written back whole, so that a write in between would be lost and missed. What keeps a late write out is the workload's
+ * guard: `guards.ts`. Processes write it; the harness makes the documents and reads them in the end.
  */
 import type { Collection, Db } from 'mongodb';
-
-/** The guarded document of a key. */
-export interface Guarded {
-  readonly _id: string;
-  /** The highest token that was seen. */
-  readonly token: number;
-  /** How many writes there were. */
-  readonly count: number;
-  /** Who wrote last: the token. */
-  readonly by: number;
-  readonly elements: readonly string[];
-}
-
-export interface GuardedWrite {
-  readonly key: string;
-  readonly token: number;
-  readonly element: string;
-  readonly fenced: boolean;
-  readonly keepsElements: boolean;
-}
-
-/** A write that was begun with its read. */
-export interface Begun {
-  readonly write: GuardedWrite;
-  readonly seen: Guarded;
-}
+import { type Begun, GUARDS, type Guarded, type GuardedWrite } from './guards.js';
 
 const COLLECTION = 'guarded_documents';
 const DURABLE = { w: 'majority', j: true } as const;
@@ -56,24 +30,13 @@ export class GuardedDocuments {
 
   /** null: a higher token was here before. */
   async begin(write: GuardedWrite): Promise<Begun | null> {
-    const { key, token, fenced } = write;
-    const seen = fenced
-      ? await this.#documents.findOneAndUpdate({ _id: key, token: { $lte: token } }, { $set: { token } })
-      : await this.#documents.findOne({ _id: key });
+    const seen = await GUARDS[write.guard].begin(this.#documents, write);
     return seen && { write, seen };
   }
 
-  /** Whether it was applied; false: a higher token has been here since. */
-  async end({ write, seen }: Begun): Promise<boolean> {
-    const { key, token, element, fenced, keepsElements } = write;
-    const set = {
-      count: seen.count + 1,
-      by: token,
-      ...(keepsElements && { elements: [...seen.elements, element] }),
-    };
-    const condition = fenced ? { _id: key, token } : { _id: key };
-    const { matchedCount } = await this.#documents.updateOne(condition, { $set: set });
-    return matchedCount === 1;
+  /** Whether it was applied; false: it was refused. */
+  end(begun: Begun): Promise<boolean> {
+    return GUARDS[begun.write.guard].end(this.#documents, begun);
   }
 
   read(keys: readonly string[]): Promise<Guarded[]> {

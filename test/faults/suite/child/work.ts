@@ -30,6 +30,9 @@ interface Call {
   readonly abortMS?: number;
   readonly tries?: boolean;
   readonly holdMS: number;
+  /** How long the function of a transaction takes, and whether it reads before. */
+  readonly insideMS?: number;
+  readonly readsInside?: boolean;
   /** Ends a hold before its time. */
   readonly told?: AbortSignal;
 }
@@ -95,8 +98,9 @@ export class Work {
   }
 
   #choose(caller: string, chance: Chance): Call {
-    const { ids, holdMS: between, style } = this.#host.settings.workload;
-    const call = { caller, id: chance.pick(ids as [string, ...string[]]), holdMS: chance.between(...between) };
+    const { ids, holdMS: between, insideMS, style } = this.#host.settings.workload;
+    const where = { caller, id: chance.pick(ids as [string, ...string[]]), holdMS: chance.between(...between) };
+    const call = insideMS ? { ...where, insideMS: chance.between(...insideMS), readsInside: chance.hit(0.5) } : where;
     if (style !== 'churn') return call;
     const how = chance.fraction();
     if (how < 0.15) return { ...call, tries: true };
@@ -146,18 +150,20 @@ export class Work {
     const onLost = (): void => tell({ kind: 'lost', caller, stalledMS: stalledMS(), at: nowMS() });
     if (lock.signal.aborted) onLost();
     else lock.signal.addEventListener('abort', onLost);
-    await this.#change(call, key, token);
+    await this.#change(call, key, lock);
     // In the channel before the release can be on its way: whoever is granted next is granted after it.
     tell({ kind: 'releasing', caller, at: nowMS() }, 'at once');
     tell({ kind: 'released', caller, answer: await lock.unlock(), at: nowMS() });
   }
 
-  /** The guarded read-modify-write. It never asks whether the lock is still held: that is what the fence is for. */
-  async #change({ caller, holdMS, told }: Call, key: string, token: number): Promise<void> {
+  /** The guarded read-modify-write. It never asks whether the lock is still held: that is what the guard is for. */
+  async #change(call: Call, key: string, lock: Lock): Promise<void> {
+    const { caller, holdMS, insideMS = 0, readsInside = false, told } = call;
     const { guarded, tell } = this.#host;
-    const { fenced, keepsElements } = this.#host.settings.workload;
-    const write = { key, token, element: caller, fenced, keepsElements };
-    const about = { caller, key, token, element: caller };
+    const { guard, keepsElements } = this.#host.settings.workload;
+    const inside = (): Promise<void> => this.#criticalSection(insideMS, told);
+    const write = { key, lock, element: caller, guard, keepsElements, inside, readsInside };
+    const about = { caller, key, token: lock.fencingToken, element: caller };
     try {
       const begun = await guarded.begin(write);
       await this.#criticalSection(holdMS, told);

@@ -23,14 +23,14 @@ function kill(role: Role): NeedyFault {
   return { name, needs: [], available: ANYWHERE, inject };
 }
 
-function pause(role: Role): NeedyFault {
+function pause(role: Role, lastsMS: (scene: Scene) => number = aroundALease): NeedyFault {
   const name = `SIGSTOP of ${ROLE_NAMES[role]}`;
   const inject = async (scene: Scene, signal: AbortSignal): Promise<void> => {
     const victims = await inRole(role, scene);
     if (victims.length === 0) return;
     await scene.disturbances.during({ fault: name, processes: names(victims) }, async () => {
       for (const one of victims) one.pause();
-      await pass(aroundALease(scene), signal);
+      await pass(lastsMS(scene), signal);
       for (const one of victims) one.resume();
     });
   };
@@ -66,4 +66,6 @@ async function each<T>(items: readonly T[], act: (item: T) => Promise<void>): Pr
 
 export const KILLS: readonly NeedyFault[] = [kill('holder'), kill('waiter'), kill('head'), kill('heads')];
 export const PAUSES: readonly NeedyFault[] = [pause('holder'), pause('waiter'), pause('head'), pause('heads')];
+/** So that the next has taken over, and written, when the holder goes on. */
+export const LONG_PAUSE: NeedyFault = pause('holder', ({ chance }) => chance.between(1.5, 2.5) * LEASE_MS);
 export const POOL: readonly NeedyFault[] = [exhaustPool];
