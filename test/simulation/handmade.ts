@@ -97,6 +97,20 @@ export function deletedBeforeHandoff(seed: number): Scenario {
   return handmade(seed, [first, second, third, intruder], [{ kind: 'delete-lock', atMS, key: 'a' }]);
 }
 
+/** Forced releases again and again, of which many are heard of before the grants that they end. */
+export function heardTooLate(seed: number): Scenario {
+  const scenario = makeScenario(seed, ['force', 'holds']);
+  const chance = Chance.named(seed, 'forced again');
+  const forces = scenario.faults.filter((fault) => fault.kind === 'force');
+  const again = Array.from({ length: 40 }, (_, index): Fault[] => {
+    return forces.map((fault) => ({ ...fault, name: `${fault.name}+${index}`, atMS: chance.between(0, 3_000) }));
+  });
+  const processes = scenario.processes.map((plan) => {
+    return { ...plan, feed: { ...plan.feed, overtakeRate: 0.5, overtakeMS: [5, 300] as const } };
+  });
+  return { ...scenario, processes, faults: again.flat().sort((a, b) => a.atMS - b.atMS) };
+}
+
 /** That many callers, of processes in turn, who come while the lock is held, and hold it briefly one after the other. */
 export function crowd(seed: number, callersCount: number): Scenario {
   const holder = { process: 0, atMS: 0, holdMS: 100 };

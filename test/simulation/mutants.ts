@@ -6,8 +6,15 @@
 import type { InvariantId } from '#core/protocol/invariants.js';
 import type { Condition } from './commands.js';
 import type { Patch } from './engine-copy.js';
-import { arrivesDuringPrefetch, deadHeads, deletedBeforeHandoff, recreated, renewedDuringStop } from './handmade.js';
-import type { Scenario, Trouble } from './scenario.js';
+import {
+  arrivesDuringPrefetch,
+  deadHeads,
+  deletedBeforeHandoff,
+  heardTooLate,
+  recreated,
+  renewedDuringStop,
+} from './handmade.js';
+import { makeScenario, type Scenario, type Trouble } from './scenario.js';
 
 export interface Mutant {
   readonly name: string;
@@ -434,10 +441,8 @@ const RULES: readonly Mutant[] = [
   },
 ];
 
-const NOT_SERVED_TOO_LATE: readonly Patch[] = [
-  patch(ENGINE, 'queue.endedByHand(forced.fencingToken);', ''),
-  patch(QUEUE, 'if (ended !== null && ended.session === this.#host.session?.id)', 'if (ended !== null && false)'),
-];
+/** Where to begin to look for what happens once in hundreds of seeds. */
+const RARE_FROM = 250;
 
 /** FORCE, and what becomes of the run that it ends. */
 const FORCED: readonly Mutant[] = [
@@ -553,10 +558,22 @@ const FORCED: readonly Mutant[] = [
     breaks: ['history'],
   },
   {
-    name: 'a grant that was ended by force is served when it is told late',
+    name: 'a grant that comes after the note of its end is served',
     rule: '4 FORCE, 5.1',
-    patches: NOT_SERVED_TOO_LATE,
-    troubles: ['force', 'feed', 'holds'],
+    patches: [patch(ENGINE, 'queue.endedByHand(forced.fencingToken);', '')],
+    troubles: [],
+    scenario: heardTooLate,
+    breaks: ['INV-06'],
+  },
+  {
+    // Its callers had arrived anew, and would lose that place.
+    name: 'a grant that comes after the patrol has read of its end is served',
+    rule: '4 FORCE, 5.6',
+    patches: [
+      patch(QUEUE, 'if (ended !== null && ended.session === this.#host.session?.id)', 'if (ended !== null && false)'),
+    ],
+    troubles: [],
+    scenario: (seed) => makeScenario(RARE_FROM + seed, ['force', 'feed', 'holds']),
     breaks: ['INV-03', 'INV-04'],
   },
   {

@@ -189,6 +189,8 @@ export class Observer {
 
   /** The stored tickets, and since when they are. */
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
+  /** The runs that the stream of each process has said to be ended by hand. */
+  readonly #told = new Map<SimProcess, Set<ForcedRun>>();
   /** Tickets that were deleted once. A copy of their arrival may have made them anew. */
   readonly #deletedTickets = new Set<string>();
   readonly #lost = new Set<string>();
@@ -264,7 +266,11 @@ export class Observer {
     record.uncovered = this.#uncovered.has(hold.session.id);
     // A report of the grant may come after the write that ended it.
     const forced = this.forces.find(call.key, hold.session.id, record.token);
-    if (forced !== null) record.forcedAt = this.#world.nowMS;
+    if (forced !== null) {
+      record.forcedAt = this.#world.nowMS;
+      const knew = this.#told.get(call.process)?.has(forced) ?? false;
+      this.#expect('INV-06', knew ? `${record.name} is served a run that its stream has said to be ended` : null);
+    }
     this.holds.push(record);
     this.#openHolds.push(record);
     const key = this.#key(call.key);
@@ -448,6 +454,8 @@ export class Observer {
       return call.process === process && record.key === key && hold.phase === 'held' && isIt;
     });
     return () => {
+      const run = this.forces.find(key, note.session, note.fencingToken);
+      if (run !== null) this.#told.set(process, (this.#told.get(process) ?? new Set()).add(run));
       for (const { hold, name } of concerned) {
         const { forced } = hold.lostError ?? {};
         const told = forced !== undefined && isSame(note, { session: note.session, ...forced });
