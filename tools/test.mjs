@@ -105,7 +105,10 @@ async function everything(tally, folder) {
   if (chosen === undefined) return false;
   const choice = chosen.value;
   const env = choice.uri === undefined ? { MONGOMS_SYSTEM_BINARY: choice.binary } : {};
-  await Promise.all([checks(tally), tests(tally, 'package', ['package', 'tidy', 'docs'], { shows: 'at-end', env, folder })]);
+  await Promise.all([
+    checks(tally),
+    tests(tally, 'package', ['package', 'tidy', 'docs'], { shows: 'at-end', env, folder }),
+  ]);
   await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness', 'cli', 'compat'], {
     shows: 'at-once',
     env,
