@@ -16,7 +16,6 @@ export interface ConnectionFlags {
   readonly collection?: string;
   readonly lease?: string;
   readonly clockSkew?: string;
-  readonly label?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -49,13 +48,14 @@ export function addConnectionOptions(command: Command): Command {
 }
 
 /** Opens what the options say. Throws a usage failure where nothing says which database; what the library refuses it says itself. */
-export function openConnection(flags: ConnectionFlags, terminal: Terminal): Connection {
+export function openConnection(flags: ConnectionFlags, terminal: Terminal, own: LockSettings = {}): Connection {
   const mongo = mongoClient(flags);
   const collectionName = flags.collection ?? COLLECTION;
   const locks = new LockClient({
     client: mongo,
     ...(flags.db !== undefined && { dbName: flags.db }),
     ...settings(flags),
+    ...own,
     collectionName,
     logger: loggerOf(flags, terminal),
   });
@@ -82,11 +82,10 @@ function mongoClient({ uri }: ConnectionFlags): MongoClient {
   }
 }
 
-function settings({ lease, clockSkew, label }: ConnectionFlags): LockSettings {
+function settings({ lease, clockSkew }: ConnectionFlags): LockSettings {
   return {
     ...(lease !== undefined && { leaseDurationMS: parseDuration('--lease', lease) }),
     ...(clockSkew !== undefined && { clockSkewMS: parseDuration('--clock-skew', clockSkew) }),
-    ...(label !== undefined && { label }),
   };
 }
 

@@ -3,6 +3,7 @@
  * commander: flags together, failures told, the exit code kept.
  */
 import type { Command } from 'commander';
+import type { LockSettings } from 'mongo-distributed-locks';
 import { type Connection, type ConnectionFlags, openConnection } from './connection.js';
 import type { CommandFailure } from './exit-codes.js';
 import { failureOf } from './failures.js';
@@ -42,13 +43,14 @@ export function tell(terminal: Terminal, { code, message, exitCode }: CommandFai
   else notice(terminal, message);
 }
 
-/** Opens the connection for as long as `work` takes. */
+/** Opens the connection for as long as `work` takes; `settings` are a command's own. */
 export async function connected<T>(
   { terminal }: Context,
   flags: ConnectionFlags,
   work: (connection: Connection) => Promise<T>,
+  settings: LockSettings = {},
 ): Promise<T> {
-  const connection = openConnection(flags, terminal);
+  const connection = openConnection(flags, terminal, settings);
   try {
     return await work(connection);
   } finally {

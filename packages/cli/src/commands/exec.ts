@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { Lock, LockClient, LockLostError } from 'mongo-distributed-locks';
-import { addConnectionOptions, type ConnectionFlags, LEASE_MS } from '../connection.js';
+import { addConnectionOptions, type Connection, type ConnectionFlags, LEASE_MS } from '../connection.js';
 import { act, type Context, connected, interruptible } from '../context.js';
 import { formatDuration, parseDuration } from '../duration.js';
 import { Child, type ChildEnd } from '../exec/child.js';
@@ -17,6 +17,7 @@ import { notice } from '../terminal.js';
 import { forcedBy, lockName, someone } from '../view.js';
 
 interface ExecFlags extends ConnectionFlags {
+  readonly label?: string;
   readonly try?: boolean;
   readonly timeout?: string;
   readonly killAfter?: string;
@@ -29,6 +30,7 @@ interface Plan {
   readonly command: readonly string[];
   readonly timeoutMS: number;
   readonly tries: boolean;
+  readonly leaseMS: number;
   readonly killAfterMS: number;
   readonly conflictExitCode: number;
   readonly json: boolean;
@@ -37,6 +39,8 @@ interface Plan {
 
 /** The lease less the local deadline: for so long at least nobody else can have the lock after the lease was not renewed. */
 const GRACE_OF_LEASE = 10;
+/** A holder that nobody waits beside hears of a release by force with its heartbeat: sooner than the library would. */
+const HEARTBEAT_MAX_MS = 3_000;
 const LABEL_MAX_BYTES = 256;
 const EXIT_CODES = { least: 0, most: 255 };
 
@@ -66,15 +70,19 @@ export function addExecCommand(program: Command, context: Context): void {
 async function exec(context: Context, flags: ExecFlags, args: readonly string[]): Promise<number> {
   checkMark(context.args, args);
   const plan = planOf(flags, args);
-  const label = flags.label ?? labelOf(plan.command);
-  return connected(context, { ...flags, label }, async ({ locks }) => {
-    const lock = await acquire(context, plan, locks);
-    if (lock === null) return plan.conflictExitCode;
-    const exitCode = await runUnder(context, plan, lock);
-    // What was lost meanwhile was told already; the command is over.
-    await lock.unlock();
-    return exitCode;
-  });
+  const settings = {
+    label: flags.label ?? labelOf(plan.command),
+    heartbeatIntervalMS: Math.min(plan.leaseMS / 3, HEARTBEAT_MAX_MS),
+  };
+  return connected(context, flags, (connection) => underLock(context, plan, connection), settings);
+}
+
+async function underLock(context: Context, plan: Plan, { locks }: Connection): Promise<number> {
+  const lock = await acquire(context, plan, locks);
+  if (lock === null) return plan.conflictExitCode;
+  const exitCode = await runUnder(context, plan, lock);
+  await lock.unlock();
+  return exitCode;
 }
 
 /** Options of the command must not be taken for ours: the mark between the two is demanded, and stands where one expects it. */
@@ -88,10 +96,13 @@ function checkMark(all: readonly string[], operands: readonly string[]): void {
 function planOf(flags: ExecFlags, [resource = '', id = '', ...command]: readonly string[]): Plan {
   const { timeout, killAfter, conflictExitCode, lease, json = false, quiet = false } = flags;
   if (flags.try && timeout !== undefined) throw usage('--try does not wait: leave --timeout out.');
+  if (command[0] === '') throw usage('the command is empty.');
+  if (command[0] === '') throw usage('the command is empty.');
   const leaseMS = lease === undefined ? LEASE_MS : parseDuration('--lease', lease);
   return {
     pair: { resource, id },
     command,
+    leaseMS,
     timeoutMS: timeout === undefined ? Number.POSITIVE_INFINITY : parseDuration('--timeout', timeout),
     tries: flags.try === true,
     killAfterMS: killAfter === undefined ? leaseMS / GRACE_OF_LEASE : parseDuration('--kill-after', killAfter),

@@ -1,8 +1,9 @@
 /**
  * What is told of a wait, on standard error: who holds the lock, the place in the queue, how long it may take. On a terminal one line that is
- * redrawn; else a line whenever it changes; for programs JSON. It listens to the client's events and starts nothing.
+ * redrawn; else a line whenever it changes; for programs JSON. It listens to the client's events, and looks who holds the lock when the wait begins
+ * and whenever the queue has moved.
  */
-import type { LockClient, LockHolder } from 'mongo-distributed-locks';
+import type { HolderView, LockClient } from 'mongo-distributed-locks';
 import { formatDuration } from '../duration.js';
 import { type Channel, notice, type Terminal } from '../terminal.js';
 import { clip } from '../text.js';
@@ -24,7 +25,8 @@ export interface ProgressRequest {
 export class Progress {
   readonly #request: ProgressRequest;
   readonly #startedAt: number = performance.now();
-  #holder: LockHolder | undefined;
+  #holder: HolderView | undefined;
+  #isOver = false;
   #position: number | undefined;
   #estimatedWaitMS: number | undefined;
   #redraws: NodeJS.Timeout | undefined;
@@ -34,14 +36,13 @@ export class Progress {
     this.#request = request;
     const { locks, quiet } = request;
     if (quiet) return;
-    locks.on('waiting', ({ holder }) => {
-      this.#holder = holder ?? this.#holder;
-      this.#tell();
-    });
+    locks.on('waiting', () => void this.#look());
     locks.on('position', ({ position, estimatedWaitMS }) => {
+      const hasMoved = position !== this.#position;
       this.#position = position;
       this.#estimatedWaitMS = estimatedWaitMS;
-      this.#tell();
+      if (hasMoved) void this.#look();
+      else this.#tell();
     });
   }
 
@@ -53,6 +54,7 @@ export class Progress {
   /** The wait is over: the line that was redrawn is taken away. */
   stop(): void {
     const { locks } = this.#request;
+    this.#isOver = true;
     for (const name of ['waiting', 'position'] as const) locks.off(name);
     if (this.#redraws === undefined) return;
     clearInterval(this.#redraws);
@@ -61,6 +63,15 @@ export class Progress {
 
   get #err(): Channel {
     return this.#request.terminal.err;
+  }
+
+  /** The events have no more of the holder than its session before the first patrol. */
+  async #look(): Promise<void> {
+    const { locks, pair } = this.#request;
+    const seen = await locks.inspect(pair).catch(() => null);
+    if (this.#isOver) return;
+    this.#holder = seen?.holder ?? undefined;
+    this.#tell();
   }
 
   #tell(): void {
