@@ -343,7 +343,68 @@ const ENGINE = [
   { rule: '9. sent until acknowledged', model: ['NO_RETRY'], simulation: ['a deletion that failed is not sent again'] },
 ];
 
-export const RULES = [...STORED, ...ARRIVALS, ...RELEASES, ...DEATHS, ...ENGINE];
+/**
+ * The forced release is not in the model.
+ * @type {Rule[]}
+ */
+const FORCED = [
+  { rule: 'FORCE: of the run that was named', simulation: ['FORCE of any run'] },
+  {
+    rule: 'FORCE: its tickets are deleted first',
+    simulation: [
+      'FORCE leaves the tickets of the run that it ends',
+      'FORCE passes the lock back to the run that it ends',
+    ],
+  },
+  {
+    rule: 'FORCE: where what was read still stands',
+    simulation: ['FORCE does not look whether the run stands still'],
+    remark: 'a command that is refused; HANDOFF and VACATE look for themselves',
+  },
+  {
+    rule: 'FORCE: with its note in the same write',
+    simulation: ['a HANDOFF by force leaves no note', 'a VACATE by force leaves no note'],
+  },
+  {
+    rule: 'FORCE: a lost answer is looked up, until that is answered',
+    simulation: [
+      'FORCE whose answer was lost is not looked up',
+      'FORCE whose answer was lost is taken for done',
+      'FORCE of what has ended is taken for done',
+      'FORCE waits for an answer that was lost',
+      'FORCE says that no primary was found after a write that it knows nothing of',
+    ],
+  },
+  {
+    rule: 'FORCE: the holder is told by its stream, or by its own process, who has ended it',
+    simulation: [
+      'the stream tells of no forced release',
+      'whoever ends a run of its own process by force goes on with it',
+      'who has ended a hold by force is not said',
+      'the audit does not ask who has ended a hold',
+    ],
+    remark: 'where the stream did not tell, the loss does not say who',
+  },
+  { rule: 'FORCE: a note ends the run that it names', simulation: ['a note ends whatever is held'] },
+  {
+    rule: 'FORCE: the other callers of the run wait again',
+    simulation: ['who was in a run that was ended by force does not wait again'],
+  },
+  {
+    rule: 'FORCE: what is known to be ended is not served',
+    simulation: [
+      'a grant that comes after the note of its end is served',
+      'a grant that comes after the patrol has read of its end is served',
+    ],
+  },
+  {
+    rule: 'FORCE: what follows and is our own goes through the door',
+    simulation: ['what follows a forced release and is ours is not received'],
+    remark: 'the stream or the patrol tells it: up to one patrol, which the bound of INV-05 has room for',
+  },
+];
+
+export const RULES = [...STORED, ...ARRIVALS, ...RELEASES, ...DEATHS, ...ENGINE, ...FORCED];
 
 /** The mutants with which the simulation breaks nothing either. */
 export async function simulatedEconomies() {
