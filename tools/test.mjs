@@ -109,7 +109,7 @@ async function everything(tally, folder) {
     checks(tally),
     tests(tally, 'package', ['package', 'tidy', 'docs'], { shows: 'at-end', env, folder }),
   ]);
-  await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness', 'cli', 'compat'], {
+  await tests(tally, 'behaviour', ['unit', 'simulation', 'integration', 'faults', 'fairness', 'cli', 'ui', 'compat'], {
     shows: 'at-once',
     env,
     folder,

@@ -73,6 +73,19 @@ async function long(tally, server) {
   await step(tally, 'long tests', tests('.long.test.ts'), { minutes: 10, env: { ...server, LONG_TESTS: '1' } });
 }
 
+/**
+ * The live page in a real browser.
+ * @param {import('./tally.mjs').Tally} tally
+ * @param {Record<string, string | undefined>} server
+ */
+async function browser(tally, server) {
+  await step(tally, 'live page in Chromium', [process.execPath, 'tools/browser.mjs'], {
+    minutes: 15,
+    env: server,
+    shows: 'at-once',
+  });
+}
+
 /** @param {import('./tally.mjs').Tally} tally */
 async function audit(tally) {
   const { code, output, tookMS } = await run(process.execPath, ['tools/audit.mjs'], { limitMS: 5 * MINUTE_MS });
@@ -95,6 +108,7 @@ async function everything(tally) {
   await Promise.all([model(tally), faults(tally)]);
   await Promise.all([simulation(tally, server), againstServer(tally, server)]);
   await long(tally, server);
+  await browser(tally, server);
   await compat(tally, binary);
   await audit(tally);
   return true;

@@ -84,6 +84,8 @@ export function streamStages(names: CollectionNames, position: Raw): Raw[] {
         $or: [
           { 'ns.coll': { $in: collections }, $or: told },
           { operationType: { $in: ['dropDatabase', 'invalidate'] } },
+          // Another collection takes the place of one of ours.
+          { 'to.coll': { $in: collections } },
         ],
       },
     },

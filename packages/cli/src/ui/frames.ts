@@ -26,7 +26,9 @@ export class FrameMaker {
   readonly #stopListening: () => void;
   /** Keys of shown locks that have changed since the last frame. */
   readonly #changed = new Set<string>();
+  /** Names of the shown locks by key, and the other way round. */
   #shown = new Map<string, string>();
+  #keys = new Map<string, string>();
   #matchingCount = 0;
   #listIsStale = true;
   #factsTold = 0;
@@ -78,8 +80,6 @@ export class FrameMaker {
       if (key !== undefined) this.#changed.add(key);
     }
   }
-
-  #keys = new Map<string, string>();
 
   /** The keys to show where they are others than before. */
   #chooseShown(): string[] | undefined {

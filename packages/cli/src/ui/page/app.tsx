@@ -34,8 +34,9 @@ export function App({ token }: { readonly token: string }) {
   const [state, setState] = useState<PageState | null>(null);
   const [introduction, setIntroduction] = useState<Introduction | null>(null);
   const [filter, setFilter] = useState('');
-  const [notice, setNotice] = useState('');
-  const selection = useSelection();
+  const [outcome, setOutcome] = useState('');
+  const [losses, setLosses] = useState('');
+  const { selection, isChosenHere } = useSelection();
   const live = useMemo(() => new Live(token, setState), [token]);
   useEffect(() => {
     const timer = window.setTimeout(() => live.show(filter, selection), filter === '' ? 0 : FILTER_PAUSE_MS);
@@ -48,7 +49,7 @@ export function App({ token }: { readonly token: string }) {
   useEffect(() => {
     document.title = introduction === null ? 'dlocks' : `${plain(introduction.database)} – dlocks`;
   }, [introduction]);
-  useAnnouncedLosses(state, setNotice);
+  useAnnouncedLosses(state, setLosses);
   const linkWords = state === null ? LINK_WORDS.connecting : linkOf(state);
   return (
     <>
@@ -59,8 +60,8 @@ export function App({ token }: { readonly token: string }) {
         <h1>dlocks {introduction !== null && <bdi class="quiet">{plain(introduction.database)}</bdi>}</h1>
         <p class={`link ${linkWords === 'Live' ? 'ok' : 'bad'}`}>{linkWords}</p>
       </header>
-      <p class="unseen" role="status">
-        {[linkWords === 'Live' ? '' : linkWords, notice].filter(Boolean).join('. ')}
+      <p class="unseen" role="status" aria-atomic="false">
+        <span>{linkWords === 'Live' ? '' : linkWords}</span> <span>{outcome}</span> <span>{losses}</span>
       </p>
       {state?.problem && <p class="problem">{plain(state.problem)}</p>}
       <main class={selection === null ? '' : 'with-details'}>
@@ -69,11 +70,12 @@ export function App({ token }: { readonly token: string }) {
           <LockDetails
             key={`${selection.resource}/${selection.id}`}
             selection={selection}
+            takesFocus={isChosenHere}
             details={state?.details ?? null}
             nowMS={state?.nowMS ?? 0}
             by={introduction?.by ?? ''}
             forceRelease={(request) => live.forceRelease(request)}
-            onDone={setNotice}
+            onDone={setOutcome}
           />
         )}
         <LockList state={state} filter={filter} onFilter={setFilter} selection={selection} />
@@ -94,20 +96,31 @@ function linkOf({ link, status }: PageState): string {
   return link === 'open' ? STATUS_WORDS[status] : LINK_WORDS[link];
 }
 
+interface Chosen {
+  readonly selection: Selection | null;
+  /** On this page, and not by the address that it was opened at. */
+  readonly isChosenHere: boolean;
+}
+
 /** The lock in the fragment of the address. */
-function useSelection(): Selection | null {
+function useSelection(): Chosen {
   const [fragment, setFragment] = useState(location.hash);
+  const isChosenHere = useRef(false);
   useEffect(() => {
-    const onChange = (): void => setFragment(location.hash);
+    const onChange = (): void => {
+      isChosenHere.current = true;
+      setFragment(location.hash);
+    };
     window.addEventListener('hashchange', onChange);
     return () => window.removeEventListener('hashchange', onChange);
   }, []);
-  return useMemo(() => {
+  const selection = useMemo(() => {
     const given = new URLSearchParams(fragment.slice(1));
     const resource = given.get('resource');
     const id = given.get('id');
     return resource === null || id === null ? null : { resource, id };
   }, [fragment]);
+  return { selection, isChosenHere: isChosenHere.current };
 }
 
 /** Says how many locks were lost since it last said so, and not for what was there when the page was opened. */

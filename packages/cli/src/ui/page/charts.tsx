@@ -28,10 +28,10 @@ function RateFigure({ figures }: { readonly figures: Figures }) {
   const { handoffs, callers, lastSecond } = figures;
   const peak = Math.max(...handoffs);
   return (
-    <figure>
-      <h3>Handoffs per second</h3>
+    <figure aria-labelledby="rate-title" aria-describedby="rate-caption">
+      <h3 id="rate-title">Handoffs per second</h3>
       <RateChart figures={figures} />
-      <figcaption>
+      <figcaption id="rate-caption">
         {rate(recentRate(handoffs))} handoffs and {rate(recentRate(callers))} callers granted per second over the last
         ten seconds; at most {count(peak)} handoffs in one.
       </figcaption>
@@ -158,8 +158,8 @@ function Bars({ title, one, distribution }: BarsProps) {
   const { counts, total } = distribution;
   const most = Math.max(1, ...counts);
   return (
-    <figure>
-      <h3>{title}</h3>
+    <figure aria-labelledby={`${one}s-title`} aria-describedby={`${one}s-caption`}>
+      <h3 id={`${one}s-title`}>{title}</h3>
       <div class="bars" aria-hidden="true">
         <svg aria-hidden="true" viewBox={`0 0 ${counts.length * BAR_WIDTH} ${BARS_HEIGHT}`} preserveAspectRatio="none">
           {counts.map((value, index) => {
@@ -176,7 +176,7 @@ function Bars({ title, one, distribution }: BarsProps) {
           <span>&gt; 5 min</span>
         </p>
       </div>
-      <figcaption>{captionOf(distribution, counted(total, one))}</figcaption>
+      <figcaption id={`${one}s-caption`}>{captionOf(distribution, counted(total, one))}</figcaption>
       <details>
         <summary>As a table</summary>
         <table>

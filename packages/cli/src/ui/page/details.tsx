@@ -8,6 +8,7 @@ import { count, counted, duration, lockName, plain, tokens, who } from './words.
 
 interface LockDetailsProps {
   readonly selection: Selection;
+  readonly takesFocus: boolean;
   /** Null until the first frame; of another lock while the next one is on its way. */
   readonly details: Details | null;
   readonly nowMS: number;
@@ -16,11 +17,11 @@ interface LockDetailsProps {
   readonly onDone: (message: string) => void;
 }
 
-export function LockDetails({ selection, details, nowMS, by, forceRelease, onDone }: LockDetailsProps) {
+export function LockDetails(props: LockDetailsProps) {
+  const { selection, takesFocus, details, nowMS, by, forceRelease, onDone } = props;
   const title = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    title.current?.focus();
-    title.current?.scrollIntoView({ block: 'nearest' });
+    if (takesFocus) title.current?.focus();
     return () => focusRow(selection);
   }, []);
   const isCurrent = details !== null && details.resource === selection.resource && details.id === selection.id;
