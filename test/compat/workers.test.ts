@@ -15,8 +15,13 @@ const PROGRAM = new URL('./children/contender.mjs', import.meta.url);
 const LOCK = { resource: 'job', id: 1 };
 const database = useDatabase(import.meta.url);
 
-type Order = 'lock' | 'unlock' | 'close';
-type Fact = { kind: 'ready' | 'granted' | 'released' | 'failed'; token?: number; released?: boolean; code?: string };
+type Order = 'lock' | 'unlock' | 'close' | 'leave';
+type Fact = {
+  kind: 'ready' | 'granted' | 'released' | 'closed' | 'failed';
+  token?: number;
+  released?: boolean;
+  code?: string;
+};
 
 /** One contender, whichever way it was started. */
 interface Contender {
@@ -72,6 +77,11 @@ afterEach(async () => {
 
 const told = ({ facts }: Contender, kind: Fact['kind']): Fact | undefined => facts.find((fact) => fact.kind === kind);
 
+/** A client that has closed has told the server to end its cursor; the server may be at it still. */
+async function untilNoCursors(): Promise<void> {
+  await eventually(async () => (await openCursors(database.observer, database.name)).length === 0);
+}
+
 /** One after the other: each has arrived before the next is asked. */
 async function arriveInOrder([first, ...others]: Contender[]): Promise<void> {
   first?.order('lock');
@@ -98,9 +108,11 @@ describe.each([
     }
     expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
     for (const contender of contenders) contender.order('close');
-    expect(await Promise.all(contenders.map(({ exit }) => exit))).toEqual([0, 0, 0]);
+    for (const contender of contenders) await eventually(() => told(contender, 'closed'));
     expect(await storedLeftovers(database.db)).toEqual([]);
-    await eventually(async () => (await openCursors(database.observer, database.name)).length === 0);
+    await untilNoCursors();
+    for (const contender of contenders) contender.order('leave');
+    expect(await Promise.all(contenders.map(({ exit }) => exit))).toEqual([0, 0, 0]);
   });
 
   it('are passed over when one is ended while it holds: the next has the lock when its lease has lapsed', async () => {

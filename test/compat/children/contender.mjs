@@ -23,9 +23,12 @@ const orders = {
   async unlock() {
     tell({ kind: 'released', released: await lock?.unlock() });
   },
-  /** Closes, and lets go of whoever gave the orders: then nothing is to keep it alive. */
   async close() {
     await locks.close();
+    tell({ kind: 'closed' });
+  },
+  /** Lets go of whoever gives the orders: then nothing is to keep it alive. */
+  async leave() {
     parentPort?.unref();
     cluster.worker?.disconnect();
   },
