@@ -119,8 +119,9 @@ describe('exit codes', () => {
       dlocks(['show', unreachable, unreachable], { DLOCKS_URI: unreachable }),
       dlocks(['ls', '--uri', 'mongodb://someone:hunter2@nowhere:x/'], {}),
       dlocks(['ls', unreachable]),
+      dlocks([unreachable]),
     ]);
-    expect(outcomes.map(({ code }) => code)).toEqual([203, 203, 203, 203, 202, 202]);
+    expect(outcomes.map(({ code }) => code)).toEqual([203, 203, 203, 203, 202, 202, 202]);
     for (const { stdout, stderr } of outcomes) {
       expect(stderr).not.toBe('');
       expect(stdout + stderr).not.toContain('hunter2');
