@@ -266,6 +266,8 @@ describe('looks', () => {
       await details.getByRole('button', { name: 'Release by force …' }).click();
       const inside = (await page.evaluate(LEAST_CONTRAST)) as { ratio: number; text: string };
       expect([outside, inside].filter(({ ratio }) => ratio < 4.5)).toEqual([]);
+      await page.evaluate(`document.querySelector('footer').style.color = '#808080'`);
+      expect(await page.evaluate(LEAST_CONTRAST)).toMatchObject({ text: expect.stringMatching(/^Times are/) });
       expect(problems).toEqual([]);
     },
     60_000,
