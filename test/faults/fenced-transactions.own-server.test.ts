@@ -50,14 +50,16 @@ async function blockedCount(): Promise<number> {
 }
 
 it('P4: a transaction that is open when its holder is stopped holds up a take-over until the server ends it, and is never committed', async () => {
-  await endTransactionsAfter(1);
+  await endTransactionsAfter(3);
   const how = 'transaction';
   const gates = ['after the write', 'before the commit'] as const;
   const knowing: Writer[] = gates.map((gate) => ({ how, gate }));
   const believing: Writer[] = gates.map((gate) => ({ how, gate, believes: true }));
   await writers.arrange([...knowing, ...believing]);
   writers.suspend();
-  await writers.takeOver();
+  const takenOver = writers.takeOver();
+  await eventually(async () => (await blockedCount()) > 0);
+  await takenOver;
   await writers.goOn();
   const lost = { outcome: 'LOCK_LOST', by: ['next'], triesCount: 1 };
   expect(await writers.endings()).toEqual([

@@ -11,8 +11,8 @@ import type { WriteGate, WriteHow, Written } from './children/messages.js';
 
 /** Short, so that a pause need not be long. */
 const SETTINGS = {
-  leaseDurationMS: 1_000,
-  patrolIntervalMS: 200,
+  leaseDurationMS: 1_500,
+  patrolIntervalMS: 300,
   clockSkewMS: 300,
   idleMS: 60_000,
 } satisfies LockSettings;
