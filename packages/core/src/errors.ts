@@ -212,10 +212,11 @@ export class LockNewerVersionError extends LockError {
 }
 
 /**
- * `LOCK_OUTCOME_UNKNOWN`: it could not be found out whether a write took effect before the session was lost. The caller
- * holds nothing; what may have been granted ends with the session.
+ * `LOCK_OUTCOME_UNKNOWN`: it could not be found out whether a write took effect. Of a call for a lock: the caller holds
+ * nothing, and what may have been granted ends with the lock session. Of a fenced transaction: it may have been
+ * committed. Of a forced release: it may have ended the run.
  *
- * What to do: call again.
+ * What to do: call again; but look first whether a transaction was committed that must not run twice.
  */
 export class LockOutcomeUnknownError extends LockError {
   readonly code = 'LOCK_OUTCOME_UNKNOWN';
