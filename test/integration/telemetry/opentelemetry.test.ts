@@ -354,17 +354,27 @@ describe('yield', () => {
 
 describe('the metrics', () => {
   it('have the names and units of their table', async () => {
-    const [holder, client] = [await database.connected(), await database.connected({ heartbeatIntervalMS: 100 })];
+    const holder = await database.connected({ leaseDurationMS: 60_000, patrolIntervalMS: 60_000 });
+    const client = await database.connected({ heartbeatIntervalMS: 100, patrolIntervalMS: 100 });
     follow([client], { queuePositions: true });
+    const recorded = (name: string) => eventually(async () => (await pointsOf(name)).length > 0);
     const lock = await holder.locks.lock(pair);
     const waiting = client.locks.lock(pair);
-    await eventually(async () => (await pointsOf(METRICS.queuePosition.name)).length > 0);
+    await recorded(METRICS.queuePosition.name);
     await rejection(client.locks.lock({ ...pair, timeoutMS: 1 }));
-    await declareDead(holder.session);
-    const mine = await waiting;
-    await declareDead(client.session);
-    await eventually(() => mine.signal.aborted);
     await lock.unlock();
+    const mine = await waiting;
+    for (const { name } of [METRICS.streamLag, METRICS.heartbeatDelay]) await recorded(name);
+    await mine.unlock();
+    const left = await holder.locks.lock(pair);
+    const taken = client.locks.lock(pair);
+    await database.untilWaiting(pair, 1);
+    await declareDead(holder.session);
+    const { signal } = await taken;
+    await recorded(METRICS.takeovers.name);
+    await declareDead(client.session);
+    await eventually(() => signal.aborted);
+    await left.unlock();
     const rows = Object.values(METRICS);
     const found = [...(await collected())].map(([name, { unit }]) => ({ name, unit }));
     for (const each of found) expect(rows).toContainEqual(expect.objectContaining(each));
