@@ -62,6 +62,7 @@ describe("the server's clock", () => {
     expect(await compared.compare(async () => ({ value: null }) as never)).toEqual({ value: null });
     expect(compared.lagOf(now())).toBeNull();
     await compare();
-    for (const writtenAt of [undefined, null, 5, 'text', {}, new Date(Number.NaN)]) expect(compared.lagOf(writtenAt)).toBeNull();
+    for (const writtenAt of [undefined, null, 5, 'text', {}, new Date(Number.NaN)])
+      expect(compared.lagOf(writtenAt)).toBeNull();
   });
 });
