@@ -169,9 +169,7 @@ export class LockClient extends SafeEmitter {
     const checked = checkTryLock(request);
     const acquisition = acquisitionOf('tryLock', this, checked);
     const hold =
-      acquisition === null
-        ? await this.#engine.tryAcquire(checked)
-        : await traceAcquire(acquisition, async () => this.#engine.tryAcquire({ ...checked, acquisition }));
+      acquisition === null ? await this.#engine.tryAcquire(checked) : await this.#traceTry(checked, acquisition);
     return hold && this.#lockOf(hold);
   }
 
@@ -194,7 +192,7 @@ export class LockClient extends SafeEmitter {
     let result: T;
     try {
       const around = acquisition?.around;
-      result = await (around === undefined ? fn(contextOf(lock)) : around(() => fn(contextOf(lock))));
+      result = await (around === undefined ? fn(contextOf(lock)) : callAround(around, fn, lock));
     } catch (error) {
       await lock.unlock();
       throw error;
@@ -304,7 +302,17 @@ export class LockClient extends SafeEmitter {
   /** Waits in the queue; told on the channels where somebody follows. Throws where it is refused at once. */
   #acquire(request: AcquireRequest, acquisition: AcquireMessage | null): Promise<Hold> {
     if (acquisition === null) return this.#engine.acquire(request);
+    return this.#trace(request, acquisition);
+  }
+
+  // Apart from what calls them: a function that makes a closure, or may, weighs on each of its calls.
+
+  #trace(request: AcquireRequest, acquisition: AcquireMessage): Promise<Hold> {
     return traceAcquire(acquisition, async () => this.#engine.acquire({ ...request, acquisition }));
+  }
+
+  #traceTry(request: AcquireRequest, acquisition: AcquireMessage): Promise<Hold | null> {
+    return traceAcquire(acquisition, async () => this.#engine.tryAcquire({ ...request, acquisition }));
   }
 
   #report<N extends LockEventName>(
@@ -339,6 +347,15 @@ function contextOf(lock: Lock): ExecContext {
     },
     lock,
   };
+}
+
+/** Calls the `fn` of an `exec` as a follower of calls would have it. */
+function callAround<T>(
+  around: NonNullable<AcquireMessage['around']>,
+  fn: ExecRequest<T>['fn'],
+  lock: Lock,
+): T | PromiseLike<T> {
+  return around(() => fn(contextOf(lock)));
 }
 
 function lostWithResult(lost: LockLostError, result: unknown): LockLostError {
