@@ -307,6 +307,7 @@ describe('Q1: two arrivals that interleave', () => {
   it('where the lock is free and stays so until the mark are both granted once', async () => {
     const holder = await locked();
     const a = await wired(SLOW);
+    const rescue = a.wire.holdRequest({ method: 'rescue', times: ALL });
     const halves = arriveInHalves(a.wire);
     const first = a.client.locks.lock(PAIR);
     await halves.written;
@@ -316,6 +317,7 @@ describe('Q1: two arrivals that interleave', () => {
     expect(between.fencingToken).toBe(holder.fencingToken + 1);
     await between.unlock();
     expect(await database.holder(PAIR)).toBeNull();
+    rescue.letGo();
     halves.mark();
     expect(unlockedToken(await first)).toBe(holder.fencingToken + 2);
     await untilFree();
