@@ -321,8 +321,13 @@ describe('what means harm', () => {
     });
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     try {
-      const { page } = await opened(`http://127.0.0.1:${(other.address() as AddressInfo).port}/`);
+      const { page } = await opened('about:blank');
       const target = `http://127.0.0.1:${port}`;
+      const statuses: number[] = [];
+      page.on('response', (response) => {
+        if (response.url().startsWith(target)) statuses.push(response.status());
+      });
+      await page.goto(`http://127.0.0.1:${(other.address() as AddressInfo).port}/`);
       const tried = await page.evaluate(`(async () => {
         const events = await new Promise((resolve) => {
           const source = new EventSource('${target}/api/events?token=${token}');
@@ -340,6 +345,8 @@ describe('what means harm', () => {
       const frame = page.frames()[1];
       const shown = frame === undefined ? '' : await shownText(frame.locator('body'), 3_000).catch(() => '');
       expect(shown).not.toContain('Locks');
+      // The page's own policy would have kept it from the frame as well; it was not even given.
+      expect(statuses).toEqual([403]);
       expect(alpha?.told('lost')).toEqual([]);
     } finally {
       other.close();
