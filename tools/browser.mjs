@@ -26,6 +26,7 @@ async function browserPath() {
 async function providedBrowser() {
   const found = await browserPath();
   if (found !== undefined) return found;
+  if (process.env.CHROMIUM) throw new Error(`CHROMIUM names no file: ${process.env.CHROMIUM}`);
   await installPackages(['chromium']);
   const installed = await browserPath();
   if (installed === undefined)
