@@ -7,14 +7,7 @@ import type { LockStore } from '../ports.js';
 import { formatGrant } from '../protocol/grant.js';
 import { isConvicted } from '../protocol/lease.js';
 import { grantAfter, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import {
-  type AttemptContext,
-  AttemptTimeout,
-  type Lifetime,
-  mayPass,
-  SessionGone,
-  untilAcknowledged,
-} from './attempt.js';
+import { type AttemptContext, Lifespan, type Lifetime, pause, SessionGone, untilAcknowledged } from './attempt.js';
 
 export interface ReaperHost {
   readonly store: LockStore;
@@ -29,14 +22,6 @@ export interface ReaperHost {
   onReaped(session: string, locksCount: number): void;
 }
 
-/**
- * An open transaction of the dead may hold a write back for a minute, and the patrol has others to look after: it comes
- * by again at once, and looks at everything in between.
- */
-function isNotWorthWaiting(error: unknown): boolean {
-  return error instanceof AttemptTimeout || !mayPass(error);
-}
-
 /** How often a take-over reads again because others kept arriving; the next patrol goes on. */
 const TAKE_OVER_TRIES_MAX = 8;
 /** How many locks of one dead session are passed on side by side. */
@@ -44,6 +29,8 @@ const TAKE_OVERS_AT_ONCE = 16;
 
 export class Reaper {
   readonly #host: ReaperHost;
+  /** Of other sessions, under way. */
+  readonly #burials = new Map<string, Promise<void>>();
 
   constructor(host: ReaperHost) {
     this.#host = host;
@@ -55,8 +42,39 @@ export class Reaper {
     const request = { session, clockSkewMS, leaseMS, ...(unchangedBeats !== undefined && { unchangedBeats }) };
     const answer = await untilAcknowledged(this.#host.attempts, lifetime, () => store.reapSession(request));
     if (!isConvicted(answer)) return Math.max(1, answer.remainingMS);
-    this.#host.onReaped(session, await this.bury(session, lifetime));
-    return 0;
+    return (await this.#buriedInTime(session, lifetime)) ? 0 : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * An open transaction of the dead may hold a take-over back for a minute, and the patrol has others to look after: then
+   * the burial goes on beside it.
+   */
+  async #buriedInTime(session: string, lifetime: Lifetime): Promise<boolean> {
+    const limit = new Lifespan();
+    let isDone = false;
+    const burial = this.#burials.get(session) ?? this.#startBurial(session, lifetime);
+    const end = (): void => {
+      isDone = true;
+      limit.end();
+    };
+    burial.then(end, end);
+    await pause(this.#host.attempts, limit, this.#host.attempts.attemptTimeoutMS);
+    if (isDone) await burial;
+    else burial.catch((error) => this.#report(error));
+    return isDone;
+  }
+
+  #startBurial(session: string, lifetime: Lifetime): Promise<void> {
+    const burial = this.bury(session, lifetime)
+      .then((locksCount) => this.#host.onReaped(session, locksCount))
+      .finally(() => this.#burials.delete(session));
+    burial.catch(() => {});
+    this.#burials.set(session, burial);
+    return burial;
+  }
+
+  #report(error: unknown): void {
+    if (!(error instanceof SessionGone)) this.#host.attempts.onFailure(error);
   }
 
   /** Deletes the tickets of a convicted session and takes over every lock it holds. Resolves with how many it held. */
@@ -78,13 +96,13 @@ export class Reaper {
     try {
       for (let tries = 0; tries < TAKE_OVER_TRIES_MAX; tries += 1) {
         const send = (): Promise<boolean> => this.#passOn(session, key, grant);
-        const done = await untilAcknowledged(this.#host.attempts, lifetime, send, isNotWorthWaiting);
+        const done = await untilAcknowledged(this.#host.attempts, lifetime, send);
         if (done) return;
       }
     } catch (error) {
       // A document that another tool has spoilt keeps nobody from the other locks of the dead.
       if (error instanceof SessionGone) throw error;
-      if (!(error instanceof AttemptTimeout)) this.#host.attempts.onFailure(error);
+      this.#host.attempts.onFailure(error);
     }
   }
 
