@@ -619,6 +619,13 @@ const REGRESSIONS: readonly Mutant[] = [
     breaks: ['INV-08'],
   },
   {
+    name: 'a take-over without an answer is given up',
+    rule: 'seed 3816',
+    patches: [patch(REAPER, 'lifetime, send);', 'lifetime, send, () => true);')],
+    troubles: ['lossy', 'outages'],
+    breaks: ['INV-08'],
+  },
+  {
     name: 'the patrol answers queues that were retired meanwhile',
     rule: 'seed 63, lossy',
     patches: [patch(PATROL, 'if (this.#host.queue(queue.key) !== queue) continue;', '')],
