@@ -2,7 +2,7 @@
  * Fenced transactions and fenced updates on the real server: what is committed, what is not, and what arrivals and
  * take-overs meet. The proof with processes that are stopped is in `test/faults`.
  */
-import type { TransactionSession } from 'mongo-distributed-locks';
+import type { Lock, TransactionSession } from 'mongo-distributed-locks';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { itLeavesNothingBehind, type TestClient, useDatabase } from '../../support/database.js';
 import { eventually, realPause, rejection } from '../../support/eventually.js';
@@ -27,6 +27,17 @@ async function balance(): Promise<number | undefined> {
 
 function deposit(client: TestClient, session: TransactionSession): Promise<unknown> {
   return accounts(client).updateOne({ _id: 7 }, { $inc: { balance: 1 } }, { session });
+}
+
+/** Two callers of one process in one run: the lock of the first, and the call of the next. */
+async function twoOfOneRun(): Promise<{ client: TestClient; first: Lock; next: Promise<Lock> }> {
+  const client = await database.connected();
+  const other = await database.connected();
+  const gate = await other.locks.lock(PAIR);
+  const calls = [client.locks.lock(PAIR), client.locks.lock(PAIR)] as const;
+  await database.untilWaiting(PAIR, 2);
+  await gate.unlock();
+  return { client, first: await calls[0], next: calls[1] };
 }
 
 beforeAll(async () => {
@@ -100,21 +111,15 @@ describe('a fenced transaction', () => {
   });
 
   it('is not committed where the lock was unlocked meanwhile, although the grant may stand for the next of its run', async () => {
-    const client = await database.connected();
-    const other = await database.connected();
-    const gate = await other.locks.lock(PAIR);
-    const calls = [client.locks.lock(PAIR), client.locks.lock(PAIR)];
-    await database.untilWaiting(PAIR, 2);
-    await gate.unlock();
-    const first = await (calls[0] as (typeof calls)[0]);
+    const { client, first, next } = await twoOfOneRun();
     const late = first.withTransaction(async (session) => {
       await deposit(client, session);
       expect(await first.unlock()).toBe(true);
-      await calls[1];
+      await next;
     });
     expect(await rejection(late)).toMatchObject({ code: 'LOCK_LOST' });
     expect(await balance()).toBe(0);
-    const second = await (calls[1] as (typeof calls)[0]);
+    const second = await next;
     await second.withTransaction((session) => deposit(client, session));
     expect([await balance(), await second.unlock()]).toEqual([1, true]);
   });
@@ -184,13 +189,7 @@ describe('a fenced transaction', () => {
   });
 
   it('of which the outcome is not known yet keeps the lock from the next of its run', async () => {
-    const client = await database.connected();
-    const other = await database.connected();
-    const gate = await other.locks.lock(PAIR);
-    const calls = [client.locks.lock(PAIR), client.locks.lock(PAIR)];
-    await database.untilWaiting(PAIR, 2);
-    await gate.unlock();
-    const first = await (calls[0] as (typeof calls)[0]);
+    const { client, first, next } = await twoOfOneRun();
     const order: string[] = [];
     let commitNow!: () => Promise<void>;
     client.commands.clear();
@@ -202,7 +201,7 @@ describe('a fenced transaction', () => {
     void committing.then(() => order.push('committed'));
     await eventually(() => client.commands.names.includes('findAndModify'));
     const unlocked = first.unlock();
-    const second = (calls[1] as (typeof calls)[0]).then((lock) => {
+    const second = next.then((lock) => {
       order.push('granted');
       return lock;
     });
