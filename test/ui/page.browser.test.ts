@@ -188,7 +188,7 @@ describe('by keyboard alone', () => {
     await reads(page.locator('h2:focus'), name('orders', '7'));
     await tabTo('Release by force …');
     await page.keyboard.press('Enter');
-    expect(await focused.evaluate(({ tagName }) => tagName)).toBe('TEXTAREA');
+    await eventually(async () => (await focused.evaluate(({ tagName }) => tagName)) === 'TEXTAREA');
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     await reads(focused, 'Release by force …');
