@@ -1,11 +1,13 @@
 /** The change stream against the server: what it delivers, to whom, from when on, and what it does when it is broken. */
-import { Long } from 'mongodb';
+import { Long, MongoClient } from 'mongodb';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '#core/base/clock.js';
-import type { GrantFact } from '#core/ports.js';
+import type { ChangedFact, GrantFact } from '#core/ports.js';
+import { CommandLog } from '../support/command-log.js';
 import { eventually, realPause } from '../support/eventually.js';
 import { openCursors } from '../support/leaks.js';
 import { type Ports, usePortsDatabase } from '../support/mongo-ports.js';
+import { sharedUri } from '../support/mongod.js';
 import { SeenFeed } from '../support/seen-feed.js';
 
 const database = usePortsDatabase(import.meta.url);
@@ -13,6 +15,8 @@ const writer = database.ports().store;
 const locks = database.db.collection<{ _id: string }>('dlocks');
 
 const ONE = { n: 1, callers: 1 };
+/** How long a watch does not ask for more after it was told something. */
+const WATCH_PAUSE_MS = 250;
 
 beforeAll(async () => {
   await writer.prepare();
@@ -38,8 +42,8 @@ async function allFacts(seen: SeenFeed): Promise<readonly GrantFact[]> {
   return seen.facts.filter((fact) => fact.key !== key);
 }
 
-/** Kills the cursor a stream reads from, as an operator would. */
-async function killStream(session: string): Promise<void> {
+/** Kills the cursor that is asked for what this text begins, as an operator would. */
+async function killStream(text: string): Promise<void> {
   const admin = database.client.db('admin');
   const found = await admin
     .aggregate([
@@ -47,7 +51,7 @@ async function killStream(session: string): Promise<void> {
       { $match: { ns: `${database.name}.dlocks`, cursor: { $exists: true } } },
     ])
     .toArray();
-  const mine = found.filter(({ cursor }) => JSON.stringify(cursor.originatingCommand).includes(`"${session}/"`));
+  const mine = found.filter(({ cursor }) => JSON.stringify(cursor.originatingCommand).includes(`"${text}`));
   await database.db.command({
     killCursors: 'dlocks',
     cursors: mine.map(({ cursor }) => Long.fromValue(cursor.cursorId)),
@@ -290,3 +294,96 @@ describe('a stream that is closed', () => {
     return openCursors(database.client, database.name);
   }
 });
+
+describe('a watch', () => {
+  it('tells of every write to its lock documents, and of no other', async () => {
+    const [key, other] = [database.key(), database.key()];
+    const { changes, calls, handle } = watched([key]);
+    await eventually(() => calls.includes('opened'));
+    const { grant, fence, born } = await held(key);
+    await held(other);
+    await writer.arrive({ key, session: 'waits', tickets: [ONE] });
+    await writer.arrive({ key, session: 'later', tickets: [ONE] });
+    await writer.handoff({ key, grant, next: `waits/${fence + 1}/1:1`, fence: fence + 1 });
+    await eventually(() => changes.at(-1)?.fence === fence + 1);
+    expect(changes).toEqual([
+      { key, fence, born, arrivals: 0 },
+      { key, arrivals: 1 },
+      { key, arrivals: 2 },
+      { key, fence: fence + 1 },
+    ]);
+    await handle.close();
+    await eventually(async () => !(await openCursors(database.client, database.name)).join().includes(key));
+  });
+
+  it('is opened again after its cursor was killed, says so, and goes on', async () => {
+    const key = database.key();
+    const { changes, calls, handle } = watched([key]);
+    await eventually(() => calls.includes('opened'));
+    await killStream(key);
+    await eventually(() => calls.join() === 'opened,interrupted,opened');
+    const { fence } = await held(key);
+    await eventually(() => changes.length > 0);
+    expect(changes).toMatchObject([{ key, fence }]);
+    await handle.close();
+  });
+
+  it('asks for more four times a second at most, however quickly the queue moves', async () => {
+    const key = database.key();
+    const mongo = new MongoClient(sharedUri(), { monitorCommands: true });
+    const log = new CommandLog(mongo);
+    const ports = database.portsOf({ kind: 'client', client: mongo, dbName: database.name });
+    const { changes, calls, handle } = watched([key], ports);
+    await eventually(() => calls.includes('opened'));
+    const startedAt = performance.now();
+    let { grant, fence } = await held(key);
+    for (let count = 0; count < 100; count += 1) {
+      const next = `other/${fence + 1}/${count + 1}:1`;
+      await writer.handoff({ key, grant, next, fence: fence + 1 });
+      [grant, fence] = [next, fence + 1];
+    }
+    await eventually(() => changes.at(-1)?.fence === fence);
+    const asked = log.all.filter(({ name }) => name === 'getMore').length;
+    expect(asked).toBeLessThanOrEqual(3 + (performance.now() - startedAt) / WATCH_PAUSE_MS);
+    expect(changes.length).toBe(101);
+    await handle.close();
+    await ports.store.close();
+    await mongo.close();
+  });
+
+  it.each([2, 3])('is refused where the pool has only %i connections, and none is kept', async (maxPoolSize) => {
+    const ports = database.ports({ client: { maxPoolSize } });
+    await ports.store.prepare();
+    const { calls, handle } = watched([database.key()], ports);
+    await eventually(() => calls.length > 0);
+    expect(calls).toEqual(['refused']);
+    await handle.close();
+  });
+
+  it('tells nothing of counts that another tool has spoilt', async () => {
+    const key = database.key();
+    const { changes, calls, handle } = watched([key]);
+    await eventually(() => calls.includes('opened'));
+    for (const fence of [Number.NaN, 1e300, -1, 'many', { $gt: 1 }, null])
+      await locks.replaceOne({ _id: key }, { fence } as never, { upsert: true });
+    await locks.replaceOne({ _id: key }, { fence: Long.fromNumber(7) } as never);
+    await eventually(() => changes.length === 7);
+    expect(changes).toEqual([...Array.from({ length: 6 }, () => ({ key })), { key, fence: 7 }]);
+    await handle.close();
+  });
+});
+
+function watched(keys: readonly string[], { feed }: Ports = database.ports()) {
+  const changes: ChangedFact[] = [];
+  const calls: string[] = [];
+  const handle = feed.watch({
+    keys,
+    listener: {
+      onChanged: (fact) => changes.push(fact),
+      onOpened: () => void calls.push('opened'),
+      onInterrupted: () => void calls.push('interrupted'),
+      onRefused: () => void calls.push('refused'),
+    },
+  });
+  return { changes, calls, handle };
+}

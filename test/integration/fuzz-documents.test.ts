@@ -39,6 +39,8 @@ interface Plan {
   readonly during: { readonly fields: Document; readonly vanishes: boolean; readonly grant: unknown };
 }
 
+/** Well formed: of a span that nobody knows. */
+const TRACE = `5/00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
 const field = fc.option(storedValue, { nil: undefined, freq: 2 });
 const lockFields = {
   v: fc.option(fc.oneof(storedValue, fc.constantFrom(1, 2, 0, 1.5, Long.fromNumber(2 ** 40))), {
@@ -53,6 +55,14 @@ const lockFields = {
   }),
   grantedAt: field,
   vacantAt: field,
+  trace: fc.option(
+    fc.oneof(
+      storedValue,
+      anyText.map((text) => `5/${text}`),
+      fc.constantFrom(TRACE, `${TRACE}0`, TRACE.replace('5/', '99/'), `5/00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`),
+    ),
+    { nil: undefined, freq: 2 },
+  ),
 };
 const foreign = fc.dictionary(
   fc.constantFrom('key', 'at', 'n', 'session', 'callers', 'x', 'constructor', 'toString'),

@@ -45,9 +45,13 @@ const change: fc.Arbitrary<Change> = fc.record({
     storedValue.filter((value) => !Array.isArray(value)),
   ),
   grant: fc.oneof({ weight: 3, arbitrary: suffix.map((text) => `SESSION${text}`) }, storedValue),
-  other: fc.dictionary(fc.constantFrom('fence', 'v', 'arrivals', 'firstArrival', 'born', 'x', 'grants'), storedValue, {
-    maxKeys: 3,
-  }),
+  other: fc.dictionary(
+    fc.constantFrom('fence', 'v', 'arrivals', 'firstArrival', 'born', 'x', 'grants', 'trace', 'forced'),
+    storedValue,
+    {
+      maxKeys: 3,
+    },
+  ),
 });
 
 async function make({ how, id, grant, other }: Change, session: string): Promise<void> {

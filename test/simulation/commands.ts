@@ -27,13 +27,16 @@ export type Condition =
   | 'mark-notes-first'
   | 'handoff-exact-grant'
   | 'handoff-notes-force'
+  | 'handoff-writes-trace'
   | 'vacate-exact-grant'
   | 'vacate-arrivals'
   | 'vacate-next-number'
   | 'vacate-not-own-ticket'
   | 'vacate-not-dead-session'
   | 'vacate-notes-force'
+  | 'vacate-writes-trace'
   | 'note-stays'
+  | 'trace-stays'
   | 'rescue-only-vacant'
   | 'rescue-exact-fence'
   | 'grant-clears-first-arrival'
@@ -81,14 +84,24 @@ export class Commands {
     this.#mark(request.key, request.session, request.tickets[0] as TicketRef, variables);
   }
 
-  *handoff(request: { key: string; grant: string; next: string; fence: number; forced?: string }): Program<boolean> {
+  *handoff(request: {
+    key: string;
+    grant: string;
+    next: string;
+    fence: number;
+    forced?: string;
+    trace?: string;
+  }): Program<boolean> {
     yield;
     const doc = this.#lock(request.key);
     const stands = doc !== null && (doc.grant === request.grant || this.#off.has('handoff-exact-grant'));
     if (!stands) return false;
     const { next: grant, fence } = request;
-    const forced = this.#noteOf(request, 'handoff-notes-force');
-    const handed = { ...doc, grant, fence, firstArrival: null, vacantAt: null, ...forced };
+    const noted = {
+      ...this.#noteOf(request, 'handoff-notes-force'),
+      ...this.#traceOf(request, 'handoff-writes-trace'),
+    };
+    const handed = { ...doc, grant, fence, firstArrival: null, vacantAt: null, ...noted };
     this.#set.write(doc.id, handed, this.#author('HANDOFF'));
     return true;
   }
@@ -99,21 +112,22 @@ export class Commands {
     arrivals: number;
     withoutSessions: readonly string[];
     forced?: string;
+    trace?: string;
   }): Program<LockState | null> {
     const variables = this.#set.variables();
     yield;
     const doc = this.#lock(request.key);
     if (doc === null || (doc.grant !== request.grant && !this.#off.has('vacate-exact-grant'))) return null;
     const first = this.#firstArrivalAfter(doc, request);
-    const forced = this.#noteOf(request, 'vacate-notes-force');
+    const noted = { ...this.#noteOf(request, 'vacate-notes-force'), ...this.#traceOf(request, 'vacate-writes-trace') };
     if (doc.arrivals === request.arrivals || this.#off.has('vacate-arrivals')) {
-      const vacant = { ...doc, grant: null, firstArrival: null, vacantAt: variables.nowMS, ...forced };
+      const vacant = { ...doc, grant: null, firstArrival: null, vacantAt: variables.nowMS, ...noted };
       this.#set.write(doc.id, vacant, this.#author('VACATE'));
     } else if (first !== null) {
       const { session, ticket } = first;
       const { arrivals } = doc;
       this.#grant(
-        { key: doc.id, doc: { ...doc, ...forced }, session, tickets: [ticket], variables, arrivals },
+        { key: doc.id, doc: { ...doc, ...noted }, session, tickets: [ticket], variables, arrivals },
         'VACATE',
       );
     }
@@ -313,6 +327,7 @@ export class Commands {
       born: doc?.born ?? firstToken,
       vacantAt: null,
       ...(doc?.forced !== undefined && !this.#off.has('note-stays') && { forced: doc.forced }),
+      ...(doc?.trace !== undefined && !this.#off.has('trace-stays') && { trace: doc.trace }),
     };
     this.#set.write(key, granted, this.#author(command, detail));
   }
@@ -320,6 +335,10 @@ export class Commands {
   /** The field that a forced release leaves beside what follows. */
   #noteOf({ forced }: { readonly forced?: string }, condition: Condition): { forced?: string } {
     return forced === undefined || this.#off.has(condition) ? {} : { forced };
+  }
+
+  #traceOf({ trace }: { readonly trace?: string }, condition: Condition): { trace?: string } {
+    return trace === undefined || this.#off.has(condition) ? {} : { trace };
   }
 
   #mark(key: string, session: string, ticket: TicketRef, variables: Variables): void {
@@ -386,8 +405,8 @@ export function sessionId(session: string): string {
   return `session:${session}`;
 }
 
-function lockState({ id: key, grant, fence, arrivals, firstArrival, born, forced }: LockDoc): LockState {
-  const noted = forced !== undefined && { forced };
+function lockState({ id: key, grant, fence, arrivals, firstArrival, born, forced, trace }: LockDoc): LockState {
+  const noted = { ...(forced !== undefined && { forced }), ...(trace !== undefined && { trace }) };
   return { key, version: DOCUMENT_VERSION, grant, fence, arrivals, firstArrival, born, ...noted };
 }
 

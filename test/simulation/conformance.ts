@@ -6,7 +6,8 @@
 import type { ChangeFeed, LockStore } from '#core/ports.js';
 import type { LockState, SessionState } from '#core/protocol/documents.js';
 import { type ForcedNote, formatForced, parseForced } from '#core/protocol/forced.js';
-import { callersCount, formatGrant, parseGrant, type TicketRef } from '#core/protocol/grant.js';
+import { callersCount, formatGrant, lastToken, parseGrant, type TicketRef } from '#core/protocol/grant.js';
+import { formatTrace, parseTrace } from '#core/protocol/trace.js';
 import { handoffTo, headRun } from '#core/protocol/transitions.js';
 import { Chance } from './chance.js';
 
@@ -36,6 +37,8 @@ type Operation = () => Promise<string>;
 class ConformanceRun {
   readonly #ports: ConformancePorts;
   readonly #chance: Chance;
+  /** Of its own, so that what else is drawn does not depend on it. */
+  readonly #traceChance: Chance;
   readonly #keys: readonly string[];
   readonly #sessions: readonly string[];
   /** The last state seen of each lock, and the `born` of each of its documents. */
@@ -48,12 +51,17 @@ class ConformanceRun {
   /** The notes of forced releases that were seen stored, and those that the streams have told. */
   readonly #noted = new Set<string>();
   readonly #told = new Set<string>();
+  /** Grants whose own write has left a trace, with it, and those that the streams have told with one. */
+  readonly #traced = new Set<string>();
+  readonly #toldTraces = new Set<string>();
   #notesCount = 0;
+  #tracesCount = 0;
   #ticketsCount = 0;
 
   constructor(ports: ConformancePorts, name: string, seed: number) {
     this.#ports = ports;
     this.#chance = Chance.named(seed, 'conformance');
+    this.#traceChance = Chance.named(seed, 'traces of conformance');
     this.#keys = KEYS.map((key) => `${key}-${name}-${seed}`);
     this.#sessions = ['x', 'y', 'z'].map((session) => `${name}-${seed}-${session}`);
   }
@@ -67,7 +75,8 @@ class ConformanceRun {
     for (let count = 0; count < stepsCount; count += 1) lines.push(await this.#chance.pick(this.#operations)());
     await this.#ports.until(() => {
       const all = [...this.#granted].every((grant) => this.#facts.has(grant));
-      return all && [...this.#noted].every((note) => this.#told.has(note));
+      const noted = [...this.#noted].every((note) => this.#told.has(note));
+      return all && noted && [...this.#traced].every((trace) => this.#toldTraces.has(trace));
     });
     for (const { close } of streams) await close();
     return [
@@ -77,6 +86,8 @@ class ConformanceRun {
         .sort()
         .join(' ')}`,
       `notes ${[...this.#told].sort().join(' ')}`,
+      // What an event of another write tells depends on whether it comes as a replacement.
+      `traces ${[...this.#traced].map((fact) => `${this.#showTraced(fact)} ${this.#toldTraces.has(fact)}`).join(' ')}`,
     ];
   }
 
@@ -85,7 +96,10 @@ class ConformanceRun {
     const handle = this.#ports.feed.open({
       session,
       listener: {
-        onFact: ({ key, grant }) => void this.#facts.add(`${key}|${grant}`),
+        onFact: ({ key, grant, trace }) => {
+          this.#facts.add(`${key}|${grant}`);
+          if (trace !== undefined) this.#toldTraces.add(`${key}|${grant}|${trace}`);
+        },
         onForced: ({ key, note }) => void this.#told.add(this.#showNote(key, note)),
         onOpened: () => {
           opened = true;
@@ -151,8 +165,9 @@ class ConformanceRun {
     const run = await this.#nextRun(key);
     const { next, fence } = handoffTo(standing, this.#locks.get(key)?.fence ?? 0, run);
     const grant = this.#chance.hit(0.2) ? `${standing}9` : standing;
-    const request = { key, grant, next, fence, ...this.#note(standing) };
+    const request = { key, grant, next, fence, ...this.#note(standing), ...this.#trace(standing) };
     const done = await this.#ports.settle(this.#ports.store.handoff(request));
+    if (done && request.trace !== undefined) this.#traced.add(`${key}|${next}|${request.trace}`);
     return this.#line('HANDOFF', request, `${done} ${await this.#look(key)}`);
   }
 
@@ -161,8 +176,12 @@ class ConformanceRun {
     const lock = this.#locks.get(key);
     const grant = this.#chance.hit(0.15) ? `${this.#grantOf(key)}9` : this.#grantOf(key);
     const arrivals = Math.max(0, (lock?.arrivals ?? 0) - this.#chance.pick([0, 0, 1, 1, 2]));
-    const request = { key, grant, arrivals, withoutSessions: this.#someSessions(), ...this.#note(this.#grantOf(key)) };
+    const standing = this.#grantOf(key);
+    const notes = { ...this.#note(standing), ...this.#trace(standing) };
+    const request = { key, grant, arrivals, withoutSessions: this.#someSessions(), ...notes };
     const after = await this.#ports.settle(this.#ports.store.vacate(request));
+    const isPassedOn = typeof after?.grant === 'string' && after.grant !== grant;
+    if (isPassedOn && request.trace !== undefined) this.#traced.add(`${key}|${after.grant}|${request.trace}`);
     return this.#line('VACATE', request, after === null ? 'null' : this.#see(after));
   }
 
@@ -310,6 +329,18 @@ class ConformanceRun {
     return { forced: formatForced({ session, fencingToken, ...about }) };
   }
 
+  /** Some releases leave a trace: with the last token of the run, with another, or none that could be read. No two are alike. */
+  #trace(standing: string): { trace?: string } {
+    const grant = parseGrant(standing);
+    if (grant === null || !this.#traceChance.hit(0.5)) return {};
+    this.#tracesCount += 1;
+    const number = this.#tracesCount.toString(16);
+    const traceparent = `00-${number.padStart(32, '0')}-${number.padStart(16, '0')}-01`;
+    const fencingToken = Math.max(grant.firstToken, lastToken(grant) - this.#traceChance.pick([0, 0, 1]));
+    const malformed = `$grant ${number} {"$gt":""}`;
+    return { trace: this.#traceChance.hit(0.2) ? malformed : formatTrace({ fencingToken, traceparent }) };
+  }
+
   /** The head of the queue, or a ticket that nobody has. */
   async #nextRun(key: string): Promise<{ session: string; tickets: readonly TicketRef[] }> {
     const request = { key, withoutTickets: [], withoutSessions: [], limit: 5 };
@@ -327,7 +358,7 @@ class ConformanceRun {
   }
 
   #see(lock: LockState): string {
-    const { key, grant, fence, arrivals, firstArrival, born, forced } = lock;
+    const { key, grant, fence, arrivals, firstArrival, born, forced, trace } = lock;
     this.#locks.set(key, lock);
     const all = this.#born.get(key) ?? [];
     if (!all.includes(born)) this.#born.set(key, [...all, born]);
@@ -336,7 +367,8 @@ class ConformanceRun {
     if (note !== null) this.#noted.add(this.#showNote(key, note));
     const ended = note === null ? String(forced) : this.#showNote(key, note);
     const shown = grant === null ? 'vacant' : this.#show(`${key}|${grant}`);
-    return `${shown} fence ${this.#token(key, fence)} arrivals ${arrivals} first ${firstArrival} of ${this.#token(key, born)} forced ${ended}`;
+    const notes = `forced ${ended} trace ${this.#showTrace(key, trace)}`;
+    return `${shown} fence ${this.#token(key, fence)} arrivals ${arrivals} first ${firstArrival} of ${this.#token(key, born)} ${notes}`;
   }
 
   /** A grant with its token counted from the first of its document. */
@@ -351,6 +383,16 @@ class ConformanceRun {
 
   #showNote(key: string, { session, fencingToken, reason, by }: ForcedNote): string {
     return `${key}|${session}/${this.#token(key, fencingToken)} by ${by}: ${reason}`;
+  }
+
+  #showTrace(key: string, trace: string | undefined): string {
+    const note = parseTrace(trace);
+    return note === null ? String(trace) : `${this.#token(key, note.fencingToken)}/${note.traceparent}`;
+  }
+
+  #showTraced(fact: string): string {
+    const [key = '', grant, trace] = fact.split('|');
+    return `${this.#show(`${key}|${grant}`)} ${this.#showTrace(key, trace)}`;
   }
 
   #token(key: string, token: number): string {
@@ -389,6 +431,7 @@ class ConformanceRun {
       if (isGrant) return this.#show(`${(request as { key?: string }).key}|${value}`);
       const note = field === 'forced' ? parseForced(value) : null;
       if (note !== null) return this.#showNote((request as { key?: string }).key ?? '', note);
+      if (field === 'trace') return this.#showTrace((request as { key?: string }).key ?? '', value);
       const isToken = field === 'fence' && typeof value === 'number';
       return isToken ? this.#token((request as { key?: string }).key ?? '', value) : value;
     });

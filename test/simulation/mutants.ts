@@ -45,6 +45,7 @@ const FORCER = 'engine/forcer.ts';
 const HOLD = 'engine/hold.ts';
 const LEASE = 'protocol/lease.ts';
 const TRANSITIONS = 'protocol/transitions.ts';
+const TRACE = 'protocol/trace.ts';
 
 function patch(file: string, find: string, replace: string): Patch {
   return { file, find, replace };
@@ -369,7 +370,7 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the patrol delivers nothing',
     rule: '5.6',
-    patches: [patch(QUEUE, 'if (seen?.lock.grant) this.#noteGrant(seen.lock.grant);', '')],
+    patches: [patch(QUEUE, 'if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace });', '')],
     troubles: ['feed'],
     breaks: ['INV-05'],
   },
@@ -418,7 +419,9 @@ const RULES: readonly Mutant[] = [
   {
     name: 'no stream',
     rule: '5.7',
-    patches: [patch(ENGINE, 'onFact: ({ key, grant }) => this.#receive(key, grant),', 'onFact: () => {},')],
+    patches: [
+      patch(ENGINE, 'onFact: ({ key, grant, trace }) => this.#receive(key, grant, trace),', 'onFact: () => {},'),
+    ],
     troubles: [],
     breaks: ['INV-05'],
   },
@@ -438,6 +441,20 @@ const RULES: readonly Mutant[] = [
     patches: [patch(DELETER, 'session, send, () => false);', 'session, send, () => true);')],
     troubles: ['lossy', 'leaves'],
     breaks: ['INV-08', 'INV-05'],
+  },
+  {
+    name: 'a trace is taken for that of the hold before, whatever its token',
+    rule: 'the trace of a release',
+    patches: [patch(TRACE, 'note !== null && note.fencingToken === firstToken - 1 ?', 'note !== null ?')],
+    troubles: ['holds'],
+    breaks: ['history'],
+  },
+  {
+    name: 'every hold of a run is told of the hold before the run',
+    rule: 'the trace of a release',
+    patches: [patch('engine/run.ts', 'this.#previousTraceparent = null;', '')],
+    troubles: ['holds'],
+    breaks: ['history'],
   },
 ];
 
@@ -735,7 +752,9 @@ const SLIPS: readonly Mutant[] = [
   {
     name: 'a refused HANDOFF delivers',
     rule: '5.1',
-    patches: [patch(QUEUE, 'this.#released(run, done ? next : null);', 'this.#released(run, next);')],
+    patches: [
+      patch(QUEUE, 'this.#released(run, done ? next : null, { trace });', 'this.#released(run, next, { trace });'),
+    ],
     troubles: [],
     scenario: deletedBeforeHandoff,
     breaks: ['INV-01', 'INV-02'],

@@ -29,6 +29,7 @@ import { type ForceCall, type ForcedRun, type ForceRequest, Forces, isSame, newN
 import type { OplogEntry, ReplicaSet } from './replica-set.js';
 import type { CallPlan } from './scenario.js';
 import type { SimProcess } from './sim-process.js';
+import type { Traces } from './traces.js';
 import type { World } from './world.js';
 
 /** What broke: an invariant, or what every history must show (each call settles once, each loss is reported once). */
@@ -179,6 +180,7 @@ export class Observer {
   readonly calls: CallRecord[] = [];
   readonly holds: HoldRecord[] = [];
   readonly forces = new Forces();
+  readonly traces: Traces;
   violation: Violation | null = null;
   /** When something last went wrong from outside: progress is owed from then on. */
   disturbedAt = 0;
@@ -211,7 +213,8 @@ export class Observer {
   readonly sessions = new Map<SimProcess, string>();
   #openHolds: HoldRecord[] = [];
 
-  constructor(world: World, set: ReplicaSet, times: Times) {
+  constructor(world: World, set: ReplicaSet, times: Times, traces: Traces) {
+    this.traces = traces;
     this.#world = world;
     this.#set = set;
     this.#times = times;
@@ -341,6 +344,11 @@ export class Observer {
     return wrong
       ? `${record.name} is lost by ${forced.by} (${forced.reason}), and ${run?.note ?? 'nobody'} ended its run`
       : null;
+  }
+
+  /** A hold begins: what it is told of the one before is true. */
+  grantedEvent(served: Parameters<Traces['served']>[0]): void {
+    this.#expect('history', this.traces.served(served));
   }
 
   releasedEvent(token: number, key: string): void {

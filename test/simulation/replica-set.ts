@@ -18,6 +18,8 @@ export interface LockDoc {
   readonly vacantAt: number | null;
   /** The note of the last forced release; absent where there was none. */
   readonly forced?: string;
+  /** By which span it was held last; absent where nobody follows that. */
+  readonly trace?: string;
 }
 
 export interface TicketDoc {

@@ -98,6 +98,11 @@ export class SimFeed implements ChangeFeed {
     };
   }
 
+  /** Nobody here asks to see queues move, and no grant depends on it. */
+  watch(): FeedHandle {
+    return { close: () => Promise.resolve() };
+  }
+
   #openIn(stream: Stream, delayMS: number): void {
     this.#world.in(delayMS, () => {
       if (stream.state === 'closed') return;
@@ -159,7 +164,9 @@ export class SimFeed implements ChangeFeed {
     const isNewNote = note !== null && was?.forced !== after.forced;
     const hasOld = (grant !== null && !isNewGrant) || (note !== null && !isNewNote);
     const replaced = hasOld && this.#chance.hit(this.#settings.replaceRate);
-    const fact = grant !== null && (isNewGrant || replaced) ? { key: after.id, grant } : null;
+    // What a write leaves as it is, only a replacement tells.
+    const trace = after.trace !== undefined && (replaced || was?.trace !== after.trace) && { trace: after.trace };
+    const fact = grant !== null && (isNewGrant || replaced) ? { key: after.id, grant, ...trace } : null;
     const forced = note !== null && (isNewNote || replaced) ? { key: after.id, note } : null;
     return fact === null && forced === null ? null : { fact, forced };
   }

@@ -16,17 +16,19 @@ const LIMIT_MS = 20_000 + SEEDS_COUNT * 200;
 
 describe('the engine under simulated trouble', () => {
   test(`keeps every invariant in ${SEEDS_COUNT} scenarios`, { timeout: LIMIT_MS }, async () => {
-    const totals = { calls: 0, grants: 0 };
+    const totals = { calls: 0, grants: 0, told: 0 };
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS_COUNT; seed += 1) {
       const scenario = makeScenario(seed);
       const result = await runScenario(scenario);
       if (result.violation !== null) expect.fail(await report(scenario));
       totals.calls += result.callsCount;
       totals.grants += result.grantsCount;
+      totals.told += result.toldCount;
     }
     // Scenarios in which nothing happens would prove nothing.
     expect(totals.calls).toBeGreaterThan(SEEDS_COUNT * 10);
     expect(totals.grants).toBeGreaterThan(totals.calls / 2);
+    expect(totals.told).toBeGreaterThan(totals.grants / 10);
   });
 
   test.each(TROUBLES)('keeps every invariant under nothing but %s', { timeout: LIMIT_MS }, async (trouble) => {

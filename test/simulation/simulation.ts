@@ -15,6 +15,7 @@ import type { CallPlan, Fault, ForceFault, ProcessPlan, Scenario } from './scena
 import { SimFeed } from './sim-feed.js';
 import { SimProcess } from './sim-process.js';
 import { SimStore } from './sim-store.js';
+import { Traces } from './traces.js';
 import { World } from './world.js';
 
 export interface RunSettings {
@@ -33,6 +34,8 @@ export interface RunResult {
   /** How many forced releases said that they ended a run, and how many callers have lost their place by it. */
   readonly forcesCount: number;
   readonly displacedCount: number;
+  /** How many holds were told by which span the lock was held before. */
+  readonly toldCount: number;
   readonly trace: readonly string[];
 }
 
@@ -89,7 +92,7 @@ class Run {
     this.#trace = settings.trace ? [] : null;
     const { seed, commitMS, stepMS } = scenario;
     this.#set = new ReplicaSet(this.#world, Chance.named(seed, 'replica set'), { commitMS, stepMS });
-    this.observer = new Observer(this.#world, this.#set, timesOf(scenario));
+    this.observer = new Observer(this.#world, this.#set, timesOf(scenario), new Traces(seed));
     if (this.#trace !== null) this.#traceOplog(this.#trace);
     this.#members = scenario.processes.map((plan) => this.#makeMember(plan));
   }
@@ -103,6 +106,7 @@ class Run {
       commandsCount: this.#members.reduce((sum, { link }) => sum + link.sentCount, 0),
       forcesCount: this.observer.forces.calls.filter(({ answer }) => answer === true).length,
       displacedCount: this.observer.calls.filter(({ displaced }) => displaced !== null).length,
+      toldCount: this.observer.traces.toldCount,
       trace: this.#trace ?? [],
     };
   }
@@ -253,6 +257,10 @@ class Run {
       const key = String(event.resource);
       this.observer.lostEvent({ token: event.fencingToken ?? 0, key, process, closed });
     }
+    if (name === 'granted') {
+      const { fencingToken: token = 0, label = '', previousTraceparent } = event;
+      this.observer.grantedEvent({ key: String(event.resource), token, name: label, previousTraceparent });
+    }
     if (name === 'released') this.observer.releasedEvent(event.fencingToken ?? 0, String(event.resource));
     if (name === 'session:opened') this.observer.sessionOpened(process, event.session ?? '');
     if (name === 'session:lost') this.observer.sessionGone(process, 'lost');
@@ -280,7 +288,9 @@ class Run {
     const call = this.observer.called(plan, process);
     const signal = this.#arrangeAbort(member, plan);
     const { key, timeoutMS, name: label } = plan;
-    const request = { key, resource: key, id: 'x', label, timeoutMS, ...(signal && { signal }) };
+    const acquisition = this.observer.traces.acquisitionOf(label);
+    const followed = acquisition && { acquisition };
+    const request = { key, resource: key, id: 'x', label, timeoutMS, ...(signal && { signal }), ...followed };
     try {
       const hold = plan.mode === 'try' ? await engine.tryAcquire(request) : await engine.acquire(request);
       if (hold === null) return this.observer.ended(call, 'refused', '');
@@ -491,6 +501,7 @@ interface EventPayload {
   readonly resource?: unknown;
   readonly session?: string;
   readonly error?: unknown;
+  readonly previousTraceparent?: string;
 }
 
 function describe(event: EventPayload): string {

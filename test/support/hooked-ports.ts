@@ -51,6 +51,7 @@ function hookFeed(feed: ChangeFeed, hooks: { fact?: FactHook }): ChangeFeed {
       };
       return feed.open({ session, listener: wrapped });
     },
+    watch: (request) => feed.watch(request),
   };
 }
 

@@ -36,6 +36,7 @@ export class StubPorts {
       setImmediate(() => listener.onOpened());
       return { close: async () => {} };
     },
+    watch: () => ({ close: async () => {} }),
   };
 
   async #answer(name: keyof LockStore, request: never): Promise<unknown> {

@@ -51,19 +51,20 @@ export class WatchedPorts {
   }
 
   #watchFeed(feed: ChangeFeed): ChangeFeed {
+    const count = (handle: FeedHandle): FeedHandle => {
+      let open = true;
+      this.streamsCount += 1;
+      return {
+        close: async () => {
+          await handle.close();
+          if (open) this.streamsCount -= 1;
+          open = false;
+        },
+      };
+    };
     return {
-      open: (request): FeedHandle => {
-        const handle = feed.open(request);
-        let open = true;
-        this.streamsCount += 1;
-        return {
-          close: async () => {
-            await handle.close();
-            if (open) this.streamsCount -= 1;
-            open = false;
-          },
-        };
-      },
+      open: (request) => count(feed.open(request)),
+      watch: (request) => count(feed.watch(request)),
     };
   }
 

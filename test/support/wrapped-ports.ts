@@ -295,6 +295,7 @@ export class Wire {
           },
         };
       },
+      watch: (request) => feed.watch(request),
     };
   }
 

@@ -87,7 +87,8 @@ class MemoryStore {
   };
 }
 
-const feed: ChangeFeed = { open: () => ({ close: async () => {} }) };
+const silent = { close: async () => {} };
+const feed: ChangeFeed = { open: () => silent, watch: () => silent };
 
 let store: MemoryStore;
 let logged: unknown[][];

@@ -1,8 +1,9 @@
 /**
  * What every command of the store carries: a limit of time far below the age at which the server removes idle documents,
  * so that a command sent long ago cannot act on a document made anew (INV-02); and the concern without which what it answers
- * could be taken back. The answers of a server look the same without either.
+ * could be taken back. The answers of a server look the same without either. And that nothing of a trace is sent where there is none.
  */
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   clearArrivalsCommand,
@@ -67,6 +68,31 @@ describe('every write', () => {
     expect(command.writeConcern).toEqual({ w: 'majority', j: true });
     expect(command.maxTimeMS).toBeGreaterThan(0);
     expect(command.maxTimeMS).toBeLessThanOrEqual(TTL_MIN_MS / 60);
+  });
+});
+
+describe('the trace of a release', () => {
+  const trace = '$fence';
+  const withTrace = {
+    HANDOFF: handoffCommand('c', { key, grant, next: 't/2/1:1', fence: 2, trace }),
+    VACATE: vacateCommand('c', { key, grant, arrivals: 0, withoutSessions: [], trace }),
+  };
+  const text = (command: object): string =>
+    inspect(command, { depth: Number.POSITIVE_INFINITY, breakLength: Number.POSITIVE_INFINITY, compact: true });
+
+  it('is a value in HANDOFF and in both outcomes of VACATE', () => {
+    expect(withTrace.HANDOFF).toMatchObject({ updates: [{ u: { $set: { trace } } }] });
+    expect(text(withTrace.VACATE).match(/trace: \{ '\$literal': '\$fence' \}/g)).toHaveLength(2);
+    expect(text(withTrace.VACATE).match(/trace/g)).toHaveLength(2);
+  });
+
+  it.each(Object.entries(WRITES))('is nowhere in %s where there is none', (_, command) => {
+    expect(text(command)).not.toContain('trace');
+  });
+
+  it('is all that differs', () => {
+    expect(text(withTrace.HANDOFF).replace(/,\s*trace: '\$fence'/, '')).toBe(text(WRITES.HANDOFF));
+    expect(text(withTrace.VACATE).replaceAll(/,\s*trace: \{ '\$literal': '\$fence' \}/g, '')).toBe(text(WRITES.VACATE));
   });
 });
 

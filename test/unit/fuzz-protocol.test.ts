@@ -63,12 +63,17 @@ const lockDocument = fc.record(
     arrivals: field,
     born: field,
     firstArrival: field,
+    forced: field,
+    trace: field,
   },
   { requiredKeys: [] },
 );
 /** Most are good but for a field or two, so that reading comes to the end. */
 const nearLock = fc
-  .tuple(lockDocument, fc.subarray(['fence', 'arrivals', 'born', 'v', 'firstArrival', 'grant', '_id'] as const))
+  .tuple(
+    lockDocument,
+    fc.subarray(['fence', 'arrivals', 'born', 'v', 'firstArrival', 'grant', 'forced', 'trace', '_id'] as const),
+  )
   .map(([wild, names]) => {
     const good = { _id: 'lock:r/1', v: 1, grant: null, fence: 5, arrivals: 2, born: 1, firstArrival: null };
     return { ...good, ...Object.fromEntries(names.map((name) => [name, wild[name]])) };
@@ -157,6 +162,7 @@ describe('a stored document', () => {
           }
           expect(lock === null || typeof lock.key === 'string').toBe(true);
           expect([null, 'string']).toContain(lock === null || lock.grant === null ? null : typeof lock.grant);
+          for (const note of [lock?.forced, lock?.trace]) expect(['undefined', 'string']).toContain(typeof note);
         }),
         { runs: RUNS },
       );

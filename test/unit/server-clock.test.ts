@@ -1,15 +1,7 @@
 /** How late an event came, by a server's clock that is compared with this process's own: whichever is right. */
 import { describe, expect, it } from 'vitest';
-import type { Clock } from '#core/base/clock.js';
 import { ServerClock } from '#core/mongo/server-clock.js';
-
-/** A clock that a test moves. */
-class HandClock implements Clock {
-  atMS = 5_000_000;
-  readonly nowMS = (): number => this.atMS;
-  readonly setTimer: Clock['setTimer'] = () => ({ cancel: () => {} });
-  readonly nextTurn = async (): Promise<void> => {};
-}
+import { HandClock } from '../support/hand-clock.js';
 
 /** A server whose clock is so far ahead of ours, and takes `roundTripMS` to answer, half of it each way. */
 function server(aheadMS: number, roundTripMS = 0) {

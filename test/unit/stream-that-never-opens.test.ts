@@ -20,7 +20,8 @@ const Internal = LockClient as unknown as new (options: LockClientOptions, inter
 
 function client(): { locks: LockClient; ports: StubPorts } {
   const ports = new StubPorts('free');
-  const deaf: Ports = { store: ports.store, feed: { open: () => ({ close: async () => {} }) } };
+  const silent = { close: async () => {} };
+  const deaf: Ports = { store: ports.store, feed: { open: () => silent, watch: () => silent } };
   return { locks: new Internal({ db, ...QUIET }, { wrapPorts: () => deaf }), ports };
 }
 

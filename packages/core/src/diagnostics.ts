@@ -68,6 +68,12 @@ export interface AcquireMessage {
    * was. What it throws, `exec` rejects with.
    */
   around?: <T>(fn: () => T) => T;
+  /**
+   * By which span the lock is held, as in the header of that name of W3C Trace Context. A subscriber may set it, from
+   * `hold:start` to the release: it is written with that, and whoever holds the lock next gets it as `previousTraceparent`,
+   * in another process too. What is no `traceparent` is left out.
+   */
+  traceparent?: string;
   /** From `asyncStart` on, where the call succeeded: `null` where `tryLock` was refused, else nothing to rely on. */
   readonly result?: unknown;
   /** From `error` on: what the call rejects with. */
@@ -89,6 +95,8 @@ export interface HoldMessage {
   readonly session: string;
   /** From the call to the grant, in milliseconds. */
   readonly waitedMS: number;
+  /** The `traceparent` of the hold before, where that is known; as of the event `granted`. */
+  readonly previousTraceparent?: string;
   /** At the end: how. */
   readonly outcome?: HoldOutcome;
   /** At the end: from the grant to it, in milliseconds. */
@@ -175,8 +183,9 @@ function publishHold(acquisition: AcquireMessage, name: LockEventName, event: ob
 
 function startHold(acquisition: AcquireMessage, event: LockEvents['granted'][0]): void {
   const { client } = acquisition;
-  const { fencingToken, session, waitedMS } = event;
-  const hold: HoldMessage = { client, acquisition, fencingToken, session, waitedMS };
+  const { fencingToken, session, waitedMS, previousTraceparent } = event;
+  const previous = previousTraceparent !== undefined && { previousTraceparent };
+  const hold: HoldMessage = { client, acquisition, fencingToken, session, waitedMS, ...previous };
   holds.set(acquisition, hold);
   holdStart.publish(hold);
 }

@@ -23,13 +23,14 @@ export interface WaitingEvent extends LockSubject {
 }
 
 /**
- * Where a call stands in the queue: when it has its place, and then once a patrol's interval, while it is among the first
- * of the queue. Found out only while somebody listens.
+ * Where a call stands in the queue: when it has its place, whenever the queue has moved (pushed, at most once a second),
+ * and once a patrol's interval, while it is among the first of the queue. Found out only while somebody listens.
  */
 export interface PositionEvent extends LockSubject {
   /**
    * 1: the first in the queue. Counts the callers who wait, those in the same process too, but not those whom the run that
-   * holds the lock has still to serve.
+   * holds the lock has still to serve. Who leaves in front is noticed by the next
+   * patrol; until then it may be a little too high, or too low where one who has left was granted the lock all the same.
    */
   readonly position: number;
   /** How long it is likely to take still, in milliseconds, by how the queue has moved; absent before it has. */
@@ -58,6 +59,11 @@ export interface GrantedEvent extends LockSubject {
   readonly label?: string;
   /** The lock session the hold belongs to. */
   readonly session: string;
+  /**
+   * The `traceparent` of the hold before, as its holder left it with the release (`docs/telemetry.md`). Absent where that
+   * left none or is not known, and between callers of one client that were granted together.
+   */
+  readonly previousTraceparent?: string;
 }
 
 /** A hold ended by its own release. */

@@ -146,7 +146,8 @@ export class Lock {
 
   /**
    * Waits until somebody else waits for this lock, in this process or another: a long job can then make room by `yield`.
-   * What others do is looked up every `patrolIntervalMS`, for as long as somebody asks. Never rejects.
+   * What others do is told by a change stream that is open for as long as somebody asks, and looked up every
+   * `patrolIntervalMS` beside. Never rejects.
    *
    * @returns `true` when somebody waits; `false` when the hold has ended before.
    */

@@ -112,18 +112,22 @@ export interface LockStore {
   }): Promise<void>;
   /** PREFETCH: the lock document, then the head of the queue. */
   readQueue(request: QueueRequest): Promise<QueueView>;
-  /** HANDOFF: `grant` → `next`, `fence` := the last token of next. false: `grant` stands no more. With the note of FORCE, if it is one. */
+  /**
+   * HANDOFF: `grant` → `next`, `fence` := the last token of next. false: `grant` stands no more. With the note of FORCE, if it is
+   * one, and by which span the lock was held last, if that is followed.
+   */
   handoff(request: {
     readonly key: string;
     readonly grant: string;
     readonly next: string;
     readonly fence: number;
     readonly forced?: string;
+    readonly trace?: string;
   }): Promise<boolean>;
   /**
    * VACATE: to vacant when `arrivals` is still the same; to the first arrival when that is number `arrivals`+1, its
    * ticket is not among `grant`'s and its session is not among `withoutSessions`. The reply is the document after; null: `grant`
-   * stands no more. With the note of FORCE, if it is one.
+   * stands no more. With the note of FORCE and the trace, as HANDOFF.
    */
   vacate(request: {
     readonly key: string;
@@ -131,6 +135,7 @@ export interface LockStore {
     readonly arrivals: number;
     readonly withoutSessions: readonly string[];
     readonly forced?: string;
+    readonly trace?: string;
   }): Promise<LockState | null>;
   /**
    * RESCUE: grants the head of a vacant lock at exactly this fence, or of an absent one (`fence` null: the document is
@@ -169,6 +174,8 @@ export interface LockStore {
 export interface GrantFact {
   readonly key: string;
   readonly grant: string;
+  /** By which span the lock was held last, as stored: where it came with the grant, or the event has the whole document. */
+  readonly trace?: string;
 }
 
 /** What the change stream says: a run of ours was ended by hand. */
@@ -177,19 +184,39 @@ export interface ForcedFact {
   readonly note: ForcedNote;
 }
 
-/** What the feed tells the engine. Facts may be missing, late, repeated; after `onOpened` whatever was missed is over. */
-export interface FeedListener {
-  onFact(fact: GrantFact): void;
-  /** A run of the session was ended by hand. May be repeated long after. */
-  onForced?(fact: ForcedFact): void;
-  /** By how much a fact came late, in milliseconds, where that can be told; for events. */
-  onLag?(lag: { readonly lagMS: number; readonly uncertaintyMS: number }): void;
+/** What every stream tells. Facts may be missing, late, repeated; after `onOpened` whatever was missed is over. */
+export interface StreamListener {
   /** The stream is open, for the first time or again: facts from before may have been missed. */
   onOpened(): void;
   /** The stream broke and is being opened again; for events and logs. */
   onInterrupted(cause: unknown): void;
   /** It cannot be opened and trying again cannot help, such as for want of a privilege. Nothing follows. */
   onRefused(error: Error): void;
+}
+
+/** What the stream of a session tells the engine. */
+export interface FeedListener extends StreamListener {
+  onFact(fact: GrantFact): void;
+  /** A run of the session was ended by hand. May be repeated long after. */
+  onForced?(fact: ForcedFact): void;
+  /** By how much a fact came late, in milliseconds, where that can be told; for events. */
+  onLag?(lag: { readonly lagMS: number; readonly uncertaintyMS: number }): void;
+}
+
+/** What a watch says: a lock document was written. What is absent is as it was. */
+export interface ChangedFact {
+  readonly key: string;
+  /** The last fencing token issued by now. */
+  readonly fence?: number;
+  /** How many arrival marks were ever written. */
+  readonly arrivals?: number;
+  /** The first token ever issued for this document: tells a recreated one. */
+  readonly born?: number;
+}
+
+/** What a watch tells the engine. */
+export interface WatchListener extends StreamListener {
+  onChanged(fact: ChangedFact): void;
 }
 
 /** An open stream. */
@@ -205,4 +232,6 @@ export interface ChangeFeed {
    * call on: a ticket sent after the call is covered. Returns at once and never throws.
    */
   open(request: { readonly session: string; readonly listener: FeedListener }): FeedHandle;
+  /** Opens the stream of the writes to these lock documents, the same way. For who wants to see their queues move; no grant depends on it. */
+  watch(request: { readonly keys: readonly string[]; readonly listener: WatchListener }): FeedHandle;
 }

@@ -15,3 +15,4 @@ export {
 export { type ForcedNote, parseForced } from './protocol/forced.js';
 export { callersCount, type Grant, lastToken, parseGrant, type TicketRef, ticketId } from './protocol/grant.js';
 export { decodeKey, encodeKey, type KeyTexts, keyPrefix } from './protocol/key.js';
+export { parseTrace, type TraceNote } from './protocol/trace.js';

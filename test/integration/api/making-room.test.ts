@@ -4,12 +4,22 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { PositionEvent } from 'mongo-distributed-locks';
 import { describe, expect, it } from 'vitest';
+import type { CommandLog, SentCommand } from '../../support/command-log.js';
 import { itLeavesNothingBehind, useDatabase } from '../../support/database.js';
 import { eventually, realPause, rejection } from '../../support/eventually.js';
 
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Until this client has asked for a stream of the lock's document: it tells of what is written from then on. */
+async function untilWatched({ commands }: { readonly commands: CommandLog }): Promise<void> {
+  const isWatch = ({ command }: SentCommand): boolean => {
+    const stages = Array.isArray(command.pipeline) ? (command.pipeline as { $match?: object }[]) : [];
+    return stages.some(({ $match }) => $match !== undefined && 'documentKey._id' in $match);
+  };
+  await eventually(() => commands.all.some(isWatch));
+}
 
 describe('contended', () => {
   it('is told when a caller of another process waits, by looking once a patrol and no more often', async () => {
@@ -30,6 +40,36 @@ describe('contended', () => {
     const waiting = other.locks.lock(PAIR);
     expect(await contended).toBe(true);
     expect(events).toEqual([{ ...PAIR, fencingToken: lock.fencingToken, session: holder.session }]);
+    await lock.unlock();
+    await (await waiting).unlock();
+  });
+
+  it('is pushed when a caller of another process waits: no patrol is due for a minute', async () => {
+    const holder = await database.connected({ leaseDurationMS: 60_000, patrolIntervalMS: 60_000 });
+    const lock = await holder.locks.lock(PAIR);
+    const contended = lock.contended();
+    await untilWatched(holder);
+    const other = await database.connected();
+    const waiting = other.locks.lock(PAIR);
+    expect(await contended).toBe(true);
+    await lock.unlock();
+    await (await waiting).unlock();
+  });
+
+  it('is pushed as well when somebody else has come and left before', async () => {
+    const holder = await database.connected({ leaseDurationMS: 60_000, patrolIntervalMS: 60_000 });
+    const lock = await holder.locks.lock(PAIR);
+    const other = await database.connected();
+    const controller = new AbortController();
+    const left = rejection(other.locks.lock({ ...PAIR, signal: controller.signal }));
+    await database.untilWaiting(PAIR, 1);
+    controller.abort();
+    await left;
+    await database.untilWaiting(PAIR, 0);
+    const contended = lock.contended();
+    await untilWatched(holder);
+    const waiting = other.locks.lock(PAIR);
+    expect(await contended).toBe(true);
     await lock.unlock();
     await (await waiting).unlock();
   });
@@ -56,7 +96,8 @@ describe('contended', () => {
     const { locks, commands } = await database.connected({ leaseDurationMS: 60_000, patrolIntervalMS: 60_000 });
     const lock = await locks.lock(PAIR);
     const contended = lock.contended();
-    await eventually(() => commands.names.includes('aggregate'));
+    // At once, and when the watch was open.
+    await eventually(() => commands.names.filter((name) => name === 'aggregate').length === 2);
     commands.clear();
     for (let id = 0; id < 20; id += 1) await locks.exec({ resource: 'other', id, fn: () => {} });
     expect(commands.names.filter((name) => name === 'aggregate')).toEqual([]);
@@ -160,6 +201,35 @@ describe('position', () => {
     await eventually(() => Number(positions.at(-1)?.estimatedWaitMS) > 0);
     await one?.unlock();
     await (await before[1])?.unlock();
+    await (await waiting).unlock();
+  });
+
+  it('is pushed as the queue moves: no patrol is due for a minute, and each place costs no read', async () => {
+    // Of all: a patrol comes earlier where the lease of one before is about to lapse.
+    const patient = { leaseDurationMS: 60_000, patrolIntervalMS: 60_000 };
+    const holder = await database.connected(patient);
+    const lock = await holder.locks.lock(PAIR);
+    const before: ReturnType<typeof holder.locks.lock>[] = [];
+    for (const count of [1, 2]) {
+      before.push((await database.connected(patient)).locks.lock(PAIR));
+      await database.untilWaiting(PAIR, count);
+    }
+    const waiter = await database.connected(patient);
+    const positions: number[] = [];
+    waiter.locks.on('position', ({ position }) => positions.push(position));
+    const waiting = waiter.locks.lock(PAIR);
+    await untilWatched(waiter);
+    // Looked up when it had its place, and when the stream was open.
+    await eventually(() => positions.join() === '3,3');
+    waiter.commands.clear();
+    let held = lock;
+    for (const [index, next] of before.entries()) {
+      await held.unlock();
+      held = await next;
+      await eventually(() => positions.at(-1) === 2 - index);
+    }
+    expect(waiter.commands.names.filter((name) => name === 'aggregate')).toEqual([]);
+    await held.unlock();
     await (await waiting).unlock();
   });
 

@@ -20,6 +20,7 @@ function slowToOpen(): { internals: ClientInternals; opening: () => boolean; ope
     wrapPorts: ({ store, feed }) => ({
       store,
       feed: {
+        watch: (request) => feed.watch(request),
         open: (request) => {
           listener = request.listener;
           const { onFact, onInterrupted, onRefused } = listener;

@@ -197,12 +197,15 @@ describe('the spans of a call', () => {
     }
   });
 
-  it('of two processes are joined by their tokens: a hold does not link to one that it cannot know', async () => {
+  it('of two clients link to each other as well, and are joined by their tokens', async () => {
     const clients = [await database.connected(), await database.connected()] as const;
     follow(clients);
     for (const { locks } of clients) await locks.exec({ ...pair, fn: () => {} });
     const [first, second] = holds();
-    expect(second?.links.map(({ attributes }) => attributes)).toEqual([{ 'lock.link.type': 'wait' }]);
+    expect(second && linked(second)).toEqual([
+      ['wait', waits()[1]?.spanContext().spanId],
+      ['previous_hold', first?.spanContext().spanId],
+    ]);
     const token = ({ attributes }: ReadableSpan): number => Number(attributes['lock.fencing_token']);
     expect(first && second && token(second) - token(first)).toBe(1);
   });

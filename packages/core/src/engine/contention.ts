@@ -1,7 +1,7 @@
 /**
  * Tells holders that somebody waits for their locks, where they ask: what this process knows is told at once, what
- * others do is looked up once a patrol's interval, by one read for all locks that are asked about. Nobody who does not
- * ask pays for it.
+ * others do is looked up when the watch says that somebody came, and once a patrol's interval, by one read for all locks
+ * that are asked about. Nobody who does not ask pays for it.
  */
 import type { Timer } from '../base/clock.js';
 import type { AwaitedView, LockStore } from '../ports.js';
@@ -15,6 +15,8 @@ export interface ContentionHost {
   readonly attempts: AttemptContext;
   readonly patrolIntervalMS: number;
   queue(key: string): ResourceQueue | undefined;
+  /** Somebody wants to know who comes. */
+  watchSoon(): void;
   /** Somebody waits behind this hold. */
   onContended(hold: Hold): void;
 }
@@ -33,6 +35,8 @@ export class Contention {
   readonly #questions = new Map<Hold, Question>();
   #timer: Timer | null = null;
   #reading = false;
+  /** Somebody came since the read that is on its way was sent. */
+  #readAgain = false;
 
   constructor(host: ContentionHost) {
     this.#host = host;
@@ -49,8 +53,21 @@ export class Contention {
     this.#questions.set(hold, { answered, answer });
     this.look();
     // Those that are asked about in one turn are read together.
-    if (this.#questions.has(hold)) this.#readIn(0);
+    if (this.#questions.has(hold)) {
+      this.#readIn(0);
+      this.#host.watchSoon();
+    }
     return answered;
+  }
+
+  /** The keys that are asked about. */
+  get keys(): ReadonlySet<string> {
+    return new Set([...this.#questions.keys()].map(({ request }) => request.key));
+  }
+
+  /** Somebody has come, or may have: not of this process, whose own are known at once. */
+  arrived(key: string): void {
+    if (this.keys.has(key)) this.#readIn(0);
   }
 
   /** Something has changed here: a hold has ended, or somebody came. Sends nothing. */
@@ -59,7 +76,10 @@ export class Contention {
   }
 
   #readIn(delayMS: number): void {
-    if (this.#reading) return;
+    if (this.#reading) {
+      this.#readAgain = true;
+      return;
+    }
     this.#timer?.cancel();
     this.#timer = this.#host.attempts.clock.setTimer(() => void this.#read(), delayMS);
   }
@@ -68,13 +88,13 @@ export class Contention {
     this.#timer = null;
     this.look();
     this.#reading = true;
-    const keys = [...new Set([...this.#questions.keys()].map(({ request }) => request.key))];
-    for (const some of chunk(keys, KEYS_MAX)) {
+    this.#readAgain = false;
+    for (const some of chunk([...this.keys], KEYS_MAX)) {
       const view = await this.#readSome(some);
       if (view !== null) this.#settle((hold) => othersWait(view, hold));
     }
     this.#reading = false;
-    if (this.#questions.size > 0) this.#readIn(this.#host.patrolIntervalMS);
+    if (this.#questions.size > 0) this.#readIn(this.#readAgain ? 0 : this.#host.patrolIntervalMS);
   }
 
   /** Answers those of whom it is known. */

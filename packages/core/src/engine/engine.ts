@@ -22,6 +22,7 @@ import { Contention } from './contention.js';
 import { type ForceRequest, Forcer } from './forcer.js';
 import type { Hold, LossFacts } from './hold.js';
 import { Patrol } from './patrol.js';
+import { QueueWatch } from './queue-watch.js';
 import { Reaper } from './reaper.js';
 import type { AcquireRequest } from './request.js';
 import { type QueueMemory, ResourceQueue } from './resource-queue.js';
@@ -90,6 +91,7 @@ export class Engine {
   readonly #deleter: TicketDeleter;
   readonly #forcer: Forcer;
   readonly #contention: Contention;
+  readonly #watch: QueueWatch;
   readonly #waiters = new Set<Waiter>();
   #phase: EnginePhase = 'open';
   /** Ends when the client is closed. */
@@ -130,6 +132,7 @@ export class Engine {
     this.#patrol = new Patrol(this.#patrolHost(onFailure), this.#reaper);
     this.#forcer = new Forcer(this.#forcerHost());
     this.#contention = new Contention(this.#contentionHost());
+    this.#watch = new QueueWatch(this.#watchHost());
   }
 
   /** Topology, indexes and session ahead of time. */
@@ -292,9 +295,9 @@ export class Engine {
   }
 
   /** A grant to the current session, from wherever it was learnt. */
-  #receive(key: string, grant: string): void {
+  #receive(key: string, grant: string, trace?: string): void {
     const queue = this.#queue(key);
-    queue.receive(grant);
+    queue.receive(grant, { trace });
     if (queue.idle) this.#retire(queue);
   }
 
@@ -332,6 +335,7 @@ export class Engine {
       leaveQueue: (session, key, numbers) => this.#deleter.leave(session, key, numbers),
       deleteTicketLater: (session, n) => this.#deleter.deleteLater(session, n),
       patrolSoon: (key) => this.#patrol.soon(key),
+      watchSoon: () => this.#watch.look(),
       auditSoon: () => void this.#audit(),
       backOff: (triesCount) => pause(this.#attempts, this.#life, backoffMS(this.#settings.random, triesCount)),
       retire: (queue) => this.#retire(queue),
@@ -351,12 +355,13 @@ export class Engine {
         const facts = { position, waitedMS: waiter.waitedMS, ...(estimatedWaitMS !== null && { estimatedWaitMS }) };
         this.#emit('position', { resource, id, ...facts, ...(label !== undefined && { label }) }, waiter.request);
       },
-      granted: (hold, waiter) => {
+      granted: (hold, waiter, previousTraceparent) => {
         const { label } = waiter.request;
         const { resource, id, fencingToken, session } = hold;
         const waitedMS = hold.grantedAt - waiter.startedAt;
         const facts = { fencingToken, waitedMS, session: session.id, ...(label !== undefined && { label }) };
-        this.#emit('granted', { resource, id, ...facts }, hold.request);
+        const previous = previousTraceparent !== null && { previousTraceparent };
+        this.#emit('granted', { resource, id, ...facts, ...previous }, hold.request);
       },
       released: (hold) => {
         this.#emit('released', this.#factsOf(hold), hold.request);
@@ -495,7 +500,7 @@ export class Engine {
     });
     opening.catch(() => {});
     const listener: FeedListener = {
-      onFact: ({ key, grant }) => this.#receive(key, grant),
+      onFact: ({ key, grant, trace }) => this.#receive(key, grant, trace),
       onForced: ({ key, note }) => this.#loseForced(key, note),
       onLag: (lag) => this.#emit('stream:delivered', { session: session.id, ...lag }),
       onOpened: () => {
@@ -522,9 +527,13 @@ export class Engine {
     if (feed === null) return;
     this.#feed = null;
     feed.endWait();
-    const closing = feed.handle.close().finally(() => this.#feedsClosing.delete(closing));
-    this.#feedsClosing.add(closing);
+    this.#awaitClosing(feed.handle.close());
     this.#emit('stream:closed', { session: feed.session.id });
+  }
+
+  #awaitClosing(closed: Promise<void>): void {
+    const closing = closed.finally(() => this.#feedsClosing.delete(closing));
+    this.#feedsClosing.add(closing);
   }
 
   // --- audit ------------------------------------------------------------------------------------------------------
@@ -656,6 +665,7 @@ export class Engine {
     const session = this.#session;
     this.#session = null;
     this.#closeFeed();
+    this.#watch.stop();
     this.#remembered.clear();
     if (session !== null) {
       session.end();
@@ -784,8 +794,30 @@ export class Engine {
       attempts: this.#attempts,
       patrolIntervalMS: options.patrolIntervalMS,
       queue: (key) => this.#queues.get(key),
+      watchSoon: () => this.#watch.look(),
       onContended: ({ resource, id, fencingToken, session, request }) =>
         this.#emit('contended', { resource, id, fencingToken, session: session.id }, request),
+    };
+  }
+
+  #watchHost(): ConstructorParameters<typeof QueueWatch>[0] {
+    const { clock, feed, listens } = this.#settings;
+    return {
+      clock,
+      feed,
+      keys: () => [
+        ...this.#contention.keys,
+        ...(listens('position') ? this.#awaitingQueues().map(({ key }) => key) : []),
+      ],
+      onChanged: ({ key, arrivals, ...moved }) => {
+        this.#queues.get(key)?.moved(moved);
+        if (arrivals !== undefined) this.#contention.arrived(key);
+      },
+      onOpened: (keys) => {
+        for (const key of keys) if (this.#queues.get(key)?.awaiting === true) this.#patrol.soon(key);
+        for (const key of this.#contention.keys) if (keys.has(key)) this.#contention.arrived(key);
+      },
+      onClosing: (closing) => this.#awaitClosing(closing),
     };
   }
 

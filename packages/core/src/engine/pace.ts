@@ -17,6 +17,7 @@ export class Pace {
       this.#born = born;
       this.#fence = fence;
       this.#at = nowMS;
+      this.#eachMS = null;
     } else if (served > 0) {
       this.#eachMS = (nowMS - this.#at) / served;
       this.#fence = fence;

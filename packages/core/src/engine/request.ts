@@ -14,6 +14,9 @@ export interface AcquireRequest {
   readonly timeoutMS: number;
   /** Ends the wait; without effect after the grant. */
   readonly signal?: AbortSignal;
-  /** The api's own: handed back with every event that is about this call. */
-  readonly acquisition?: object;
+  /** The api's own: handed back with every event that is about this call. Whoever follows the call may write into it. */
+  readonly acquisition?: {
+    /** By which span the lock was held, for whoever holds it next. */
+    readonly traceparent?: string;
+  };
 }

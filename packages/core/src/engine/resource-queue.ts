@@ -9,10 +9,11 @@ import type { AwaitedLock, LockStore } from '../ports.js';
 import type { LockState } from '../protocol/documents.js';
 import { parseForced } from '../protocol/forced.js';
 import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
+import { traceparentBefore } from '../protocol/trace.js';
 import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
 import { type AttemptContext, isHopeless, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
 import { Hold, type HoldOwner, type LossFacts } from './hold.js';
-import { Pace } from './pace.js';
+import { Positions } from './positions.js';
 import type { AcquireRequest } from './request.js';
 import { HeldRun, type Slot, type Successors } from './run.js';
 import type { Session } from './session.js';
@@ -23,8 +24,6 @@ import type { Waiter } from './waiter.js';
 const ARRIVE_TICKETS_MAX = 100;
 /** How many tickets that are being deleted a PREFETCH leaves out; one that it finds is granted, and passed on at once. */
 const LEFT_OUT_MAX = 1_000;
-/** Up to which place callers are told where they stand. */
-const POSITIONS_MAX = 1_000;
 /** For how long after it was passed on to others a lock is taken for held: who comes again so soon goes straight to the queue. */
 const PASSED_ON_MS = 20;
 
@@ -48,12 +47,21 @@ export interface QueueReport {
   waiting(request: AcquireRequest): void;
   /** How many callers are before this one and itself, and how long they are expected to take; null: nothing is known. */
   position(waiter: Waiter, position: number, estimatedWaitMS: number | null): void;
-  granted(hold: Hold, waiter: Waiter): void;
+  /** With by which span the lock was held before; null: nobody said so. */
+  granted(hold: Hold, waiter: Waiter, previousTraceparent: string | null): void;
   released(hold: Hold): void;
   lost(hold: Hold, error: LockLostError): void;
   /** A release was not acknowledged in time: nobody knows yet whether it was applied. */
   unreleased(hold: Hold, error: unknown): void;
   failed(error: unknown, request?: AcquireRequest): void;
+}
+
+/** What comes with a report of a grant. */
+interface GrantReport {
+  /** `arrivals` when the queue behind it was empty, where it is known that it was. */
+  readonly emptyAt?: number | undefined;
+  /** By which span the lock was held last, as stored. */
+  readonly trace?: string | undefined;
 }
 
 /** What the queue needs of the client it belongs to. */
@@ -82,8 +90,10 @@ export interface QueueHost {
   patrolSoon(key: string): void;
   /** An arrival may have been granted although nobody waits for it any more, or a hold not stand any more. */
   auditSoon(): void;
-  /** Whether anybody wants to know positions: then they are looked up at once. */
+  /** Whether anybody wants to know positions: then they are looked up at once, and the lock is watched. */
   readonly positionsWanted: boolean;
+  /** Somebody wants to see the lock move. */
+  watchSoon(): void;
   /** Waits before another try for a session. */
   backOff(triesCount: number): Promise<void>;
   /** There is nothing left here. */
@@ -113,7 +123,7 @@ export class ResourceQueue implements HoldOwner {
   #auditAsked = false;
   #auditComes = false;
   #sessionTriesCount = 0;
-  #pace: Pace | null = null;
+  #positions: Positions | null = null;
   /** A caller of this lock, whose own values are in the reports of failures. */
   #subject: AcquireRequest | undefined;
 
@@ -190,18 +200,18 @@ export class ResourceQueue implements HoldOwner {
 
   /**
    * Every report of a grant to this session: a reply, a fact, the patrol, the audit. Drops what was handled; serves
-   * what is awaited; passes on what is not. `arrivals` is given where the queue is known to be empty behind it.
+   * what is awaited; passes on what is not.
    */
-  receive(text: string, arrivals?: number): void {
+  receive(text: string, { emptyAt, trace }: GrantReport = {}): void {
     const session = this.#host.session;
     const grant = parseGrant(text);
     if (session === null || grant === null || grant.session !== session.id || !session.check()) return;
     if (grant.firstToken <= this.handledToken) return;
     this.handledToken = lastToken(grant);
     this.#replaceRun();
-    const run = this.#startRun(session, text, grant);
-    if (arrivals === undefined) void this.#prefetch(run);
-    else run.successors = { arrivals, next: null, readAt: this.#host.clock.nowMS() };
+    const run = this.#startRun(session, text, grant, traceparentBefore(grant.firstToken, trace));
+    if (emptyAt === undefined) void this.#prefetch(run);
+    else run.successors = { arrivals: emptyAt, next: null, readAt: this.#host.clock.nowMS() };
     this.#serveNext(run);
   }
 
@@ -213,7 +223,7 @@ export class ResourceQueue implements HoldOwner {
     else this.#endRun(run, true);
   }
 
-  #startRun(session: Session, text: string, grant: Grant): HeldRun {
+  #startRun(session: Session, text: string, grant: Grant, previousTraceparent: string | null): HeldRun {
     const slots: Slot[] = [];
     const served: number[] = [];
     let token = grant.firstToken;
@@ -227,7 +237,8 @@ export class ResourceQueue implements HoldOwner {
       if (ticket === undefined) served.push(n);
       token += callers;
     }
-    const run = new HeldRun(session, text, grant, lastToken(grant), slots, this.#host.nextOrder());
+    const order = this.#host.nextOrder();
+    const run = new HeldRun({ session, text, grant, slots, order, previousTraceparent });
     this.#run = run;
     if (served.length > 0) this.#delete(session, served);
     for (const ticket of [...this.#tickets.values()]) if (!ticket.open) this.#close(ticket);
@@ -246,9 +257,9 @@ export class ResourceQueue implements HoldOwner {
     }
     const { request } = slot.waiter;
     const hold = new Hold(request, slot.token, this.#host.clock.nowMS(), run.session, this);
-    run.current = hold;
+    const previous = run.serve(hold);
     slot.waiter.grant(hold);
-    this.#host.report.granted(hold, slot.waiter);
+    this.#host.report.granted(hold, slot.waiter, previous);
     return true;
   }
 
@@ -314,6 +325,7 @@ export class ResourceQueue implements HoldOwner {
       for (const waiter of ticket.waiters) if (!waiter.settled) waiting.add(waiter);
     this.#tickets = NO_TICKETS;
     this.#unmarked = NONE_UNMARKED;
+    this.#positions?.forget();
     if (run !== null) {
       run.current = null;
       this.#endRun(run, false);
@@ -483,7 +495,8 @@ export class ResourceQueue implements HoldOwner {
   #afterTry(session: Session, ticket: Ticket, reply: LockState): void {
     const grant = parseGrant(reply.grant);
     const won = grant?.session === session.id && grant.tickets.some(({ n }) => n === ticket.n);
-    if (grant?.session === session.id) this.receive(formatGrant(grant), won ? arrivalsAtGrant(reply) : undefined);
+    const emptyAt = won ? arrivalsAtGrant(reply) : undefined;
+    if (grant?.session === session.id) this.receive(formatGrant(grant), { emptyAt, trace: reply.trace });
     const waiting = ticket.waiters.filter((waiter) => waiter.phase === 'waiting');
     if (grant === null) this.#refuse(waiting, unreadableGrant(this.key));
     if (grant !== null && grant.session !== session.id) this.#holder = grant;
@@ -656,28 +669,30 @@ export class ResourceQueue implements HoldOwner {
   }
 
   async #handOff(run: HeldRun, { next, fence }: { next: string; fence: number }): Promise<void> {
-    const { key } = this;
-    const done = await this.#untilDone(run, () => this.#host.store.handoff({ key, grant: run.text, next, fence }));
-    this.#released(run, done ? next : null);
+    const { trace } = run;
+    const request = { key: this.key, grant: run.text, next, fence, ...(trace !== undefined && { trace }) };
+    const done = await this.#untilDone(run, () => this.#host.store.handoff(request));
+    this.#released(run, done ? next : null, { trace });
     // Refused: by a first copy whose answer was lost, or because the grant was gone before. Only a read can tell.
     if (!done && next.startsWith(`${run.session.id}/`)) this.#host.auditSoon();
   }
 
   async #vacate(run: HeldRun, arrivals: number): Promise<void> {
-    const { key } = this;
-    const request = { key, grant: run.text, arrivals, withoutSessions: [] };
+    const { trace } = run;
+    const noted = trace !== undefined && { trace };
+    const request = { key: this.key, grant: run.text, arrivals, withoutSessions: [], ...noted };
     const reply = await this.#untilDone(run, () => this.#host.store.vacate(request));
     const outcome = vacateOutcome(run.text, reply);
     if (outcome.kind === 'refused') run.successors = null;
-    else this.#released(run, outcome.kind === 'granted' ? outcome.grant : null);
+    else this.#released(run, outcome.kind === 'granted' ? outcome.grant : null, { trace });
   }
 
   /** The grant stands no more; what followed it may be ours again. */
-  #released(run: HeldRun, next: string | null): void {
+  #released(run: HeldRun, next: string | null, report: GrantReport): void {
     if (this.#run !== run) return;
     this.#endRun(run, true);
     if (next === null) return;
-    this.#noteGrant(next);
+    this.#noteGrant(next, report);
     if (!next.startsWith(`${run.session.id}/`)) this.#passedOnAt = this.#host.clock.nowMS();
   }
 
@@ -729,10 +744,10 @@ export class ResourceQueue implements HoldOwner {
   }
 
   /** A grant somebody else was told of, or we wrote: ours comes through the door. */
-  #noteGrant(text: string): void {
+  #noteGrant(text: string, report: GrantReport): void {
     const grant = parseGrant(text);
     if (grant === null) return;
-    if (grant.session === this.#host.session?.id) this.receive(text);
+    if (grant.session === this.#host.session?.id) this.receive(text, report);
     else this.#holder = grant;
   }
 
@@ -740,7 +755,7 @@ export class ResourceQueue implements HoldOwner {
   review(seen: AwaitedLock | null, missing: readonly Ticket[], readOrder: number): void {
     const ended = parseForced(seen?.lock.forced);
     if (ended !== null && ended.session === this.#host.session?.id) this.endedByHand(ended.fencingToken);
-    if (seen?.lock.grant) this.#noteGrant(seen.lock.grant);
+    if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace });
     const gone = missing.filter(
       (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
     );
@@ -752,23 +767,17 @@ export class ResourceQueue implements HoldOwner {
   }
 
   /** Those of ours among the first tickets. Who is further behind hears of it later. */
-  #tellPositions({ lock, head }: AwaitedLock): void {
-    const session = this.#host.session;
-    const granted = parseGrant(lock.grant);
-    this.#pace ??= new Pace();
-    const pace = this.#pace.note(lock, this.#host.clock.nowMS());
-    let ahead = 0;
-    for (const { session: of, n, callers } of head) {
-      if (ahead > POSITIONS_MAX) return;
-      if (of === granted?.session && granted.tickets.some((ticket) => ticket.n === n)) continue;
-      const ticket = of === session?.id ? this.#tickets.get(n) : undefined;
-      ticket?.waiters.forEach((waiter, index) => {
-        const position = ahead + index + 1;
-        if (waiter.phase === 'waiting')
-          this.#host.report.position(waiter, position, pace === null ? null : position * pace);
-      });
-      ahead += callers;
-    }
+  #tellPositions(seen: AwaitedLock): void {
+    const { clock, report, session } = this.#host;
+    this.#positions ??= new Positions({ clock, tell: (...standing) => report.position(...standing) });
+    this.#host.watchSoon();
+    this.#positions.read(seen, (ticket) => (ticket.session === session?.id ? this.#tickets.get(ticket.n) : undefined));
+  }
+
+  /** The watch tells up to which token the lock has been granted, and where the document was made anew. */
+  moved(to: { readonly fence?: number; readonly born?: number }): void {
+    if (!this.#host.positionsWanted || this.#positions === null) return;
+    if (!this.#positions.moved(to)) this.#host.patrolSoon(this.key);
   }
 
   /** Its document is gone and it was not granted: its waiters take a new number; a grant to the old one still counts. */

@@ -2,9 +2,11 @@
  * The run as this process holds it: the grant that stands, the waiters it serves one after the other, and what was
  * read of the queue behind it. The resource queue moves it; it does nothing by itself.
  */
-import type { Grant } from '../protocol/grant.js';
+import { type Grant, lastToken } from '../protocol/grant.js';
+import { formatTrace, isTraceparent } from '../protocol/trace.js';
 import type { Run } from '../protocol/transitions.js';
 import type { Hold } from './hold.js';
+import type { AcquireRequest } from './request.js';
 import type { Session } from './session.js';
 import type { Waiter } from './waiter.js';
 
@@ -26,6 +28,19 @@ export interface Successors {
   readonly readAt: number;
 }
 
+/** What a run begins with. */
+interface HeldRunFacts {
+  readonly session: Session;
+  /** The stored text. */
+  readonly text: string;
+  readonly grant: Grant;
+  /** Changed as it is served. */
+  readonly slots: (Slot | null)[];
+  readonly order: number;
+  /** By which span the lock was held before; null: nobody said so. */
+  readonly previousTraceparent: string | null;
+}
+
 export class HeldRun {
   readonly session: Session;
   /** The stored text: conditions compare it whole. */
@@ -39,6 +54,10 @@ export class HeldRun {
   isFollowed = false;
   phase: RunPhase = 'serving';
   current: Hold | null = null;
+  /** Of the caller that was served last. */
+  #lastServed: AcquireRequest | null = null;
+  /** By which span the lock was held before this run; null: nobody said so, or a hold of the run was told. */
+  #previousTraceparent: string | null;
   /**
    * Whether its release waits until its tickets are deleted: it serves nobody. Two processes that cannot delete their
    * tickets would pass the lock to and fro.
@@ -52,12 +71,13 @@ export class HeldRun {
   #outcome: boolean | null = null;
   #settle: ((released: boolean) => void) | null = null;
 
-  constructor(session: Session, text: string, grant: Grant, fence: number, slots: Slot[], order: number) {
+  constructor({ session, text, grant, slots, order, previousTraceparent }: HeldRunFacts) {
     this.session = session;
     this.text = text;
     this.grant = grant;
-    this.fence = fence;
+    this.fence = lastToken(grant);
     this.order = order;
+    this.#previousTraceparent = previousTraceparent;
     this.#slots = slots;
     this.deletesFirst = slots.length === 0;
   }
@@ -81,6 +101,25 @@ export class HeldRun {
     }
   }
 
+  /** A hold begins. The result is by which span the lock was held before this run, for the first one only. */
+  serve(hold: Hold): string | null {
+    const previous = this.#previousTraceparent;
+    this.current = hold;
+    this.#lastServed = hold.request;
+    this.#previousTraceparent = null;
+    return previous;
+  }
+
+  /**
+   * What its release leaves for whoever holds the lock next; undefined: nobody follows who held it last. A run that has served nobody hands
+   * on what it was left.
+   */
+  get trace(): string | undefined {
+    const served = this.#lastServed;
+    const traceparent = served === null ? this.#previousTraceparent : traceparentOf(served);
+    return isTraceparent(traceparent) ? formatTrace({ fencingToken: this.fence, traceparent }) : undefined;
+  }
+
   /** The waiters whose turn has not come. */
   unserved(): Waiter[] {
     return this.#slots.flatMap((slot) => (slot?.waiter.phase === 'running' ? [slot.waiter] : []));
@@ -99,5 +138,14 @@ export class HeldRun {
   #conclude(released: boolean): void {
     this.#outcome ??= released;
     this.#settle?.(this.#outcome);
+  }
+}
+
+/** A subscriber's own value: what it throws when it is read must not keep the lock from being released. */
+function traceparentOf({ acquisition }: AcquireRequest): unknown {
+  try {
+    return acquisition?.traceparent;
+  } catch {
+    return undefined;
   }
 }

@@ -65,6 +65,12 @@ export class Connection {
     return this.#operationTime;
   }
 
+  /** How many connections the pool has at most, as far as the client says so; 0: no limit. */
+  get maxPoolSize(): number {
+    const client = this.#current?.client as { readonly options?: { readonly maxPoolSize?: number } } | undefined;
+    return client?.options?.maxPoolSize ?? 0;
+  }
+
   /** Lets commands through again after `close`. */
   reopen(): void {
     this.#closed = false;

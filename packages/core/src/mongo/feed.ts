@@ -1,7 +1,7 @@
 /**
  * `ChangeFeed` over MongoDB: for each `open` one change stream, filtered on the server to the grants that name one
- * session, read by `getMore`s of our own, and opened anew after whatever breaks it. It knows no lock and decides
- * nothing; the engine calls it by its port.
+ * session, and for each `watch` one of some lock documents; read by `getMore`s of our own, and opened anew after whatever
+ * breaks it. It knows no lock and decides nothing; the engine calls it by its port.
  *
  * The driver's own change stream is not used: before it reports a broken connection it closes its cursor, which takes
  * the whole server selection timeout while the old primary is down; and it resumes unseen. There are no resume tokens
@@ -11,14 +11,16 @@
 import type { ClientSession } from 'mongodb';
 import type { Clock } from '../base/clock.js';
 import { callSafely } from '../base/safely.js';
-import { LockUnavailableError } from '../errors.js';
-import type { ChangeFeed, FeedHandle, FeedListener } from '../ports.js';
+import { LockInvalidOptionError, LockUnavailableError } from '../errors.js';
+import type { ChangeFeed, FeedHandle, FeedListener, StreamListener, WatchListener } from '../ports.js';
 import { parseForced } from '../protocol/forced.js';
+import { isCount } from '../protocol/grant.js';
+import type { Command } from './commands.js';
 import { type Connection, cursorOf, type Reply } from './connection.js';
 import { codeOf, failureOf } from './failures.js';
 import type { Preparation } from './prepare.js';
 import type { ServerClock } from './server-clock.js';
-import { streamStages } from './stream-stages.js';
+import { streamStages, watchStages } from './stream-stages.js';
 
 /** How long the server waits for an event before it answers a `getMore` with none: the pulse of the stream. */
 const AWAIT_MS = 1_000;
@@ -29,6 +31,10 @@ const PAUSE_MS = 50;
 const PAUSE_MAX_MS = 5_000;
 /** How long the server is given to end a cursor that is not needed any more. */
 const KILL_LIMIT_MS = 2_000;
+/** How long a watch that has told something does not ask for more: queues may move thousands of times a second. */
+const WATCH_PAUSE_MS = 250;
+/** A watch keeps a connection, and for a moment two: with fewer in the pool than this, renewals would wait for one. */
+const WATCH_POOL_MIN = 4;
 /** A stream is opened rarely: then it is worth a look whether the indexes are still there. */
 const PREPARED_WITHIN_MS = 60_000;
 /** The oplog does not reach back to the start, or the position in it is void: only "from now" is left. */
@@ -42,7 +48,18 @@ export interface FeedOptions {
   readonly serverClock: ServerClock;
 }
 
-type StreamOptions = FeedOptions & { readonly session: string; readonly listener: FeedListener };
+type StreamOptions = FeedOptions & {
+  readonly listener: StreamListener;
+  /** How long it does not ask for more after it was told something. */
+  readonly restMS?: number;
+  /** The pipeline, from an operation time on; null: from now. */
+  stages(startAt: unknown): Command[];
+  /** Tells the listener of one document, by `tell`. */
+  deliver(document: Reply, tell: Tell): void;
+};
+
+/** Calls a listener, unless the stream is closed by then; what it throws breaks nothing. */
+type Tell = (call: () => void) => void;
 
 /** The change stream of one collection. */
 export class MongoChangeFeed implements ChangeFeed {
@@ -54,8 +71,46 @@ export class MongoChangeFeed implements ChangeFeed {
     this.#options = options;
   }
 
-  open(request: { readonly session: string; readonly listener: FeedListener }): FeedHandle {
-    const stream = new GrantStream(this.#connection, { ...this.#options, ...request });
+  open({ session, listener }: { readonly session: string; readonly listener: FeedListener }): FeedHandle {
+    const { serverClock } = this.#options;
+    return this.#start({
+      listener,
+      stages: (startAt) => streamStages({ session, startAt }),
+      deliver: (document, tell) => {
+        const lag = serverClock.lagOf(document.writtenAt);
+        if (lag !== null) tell(() => listener.onLag?.(lag));
+        deliverGrant({ session, listener }, document, tell);
+      },
+    });
+  }
+
+  watch({ keys, listener }: { readonly keys: readonly string[]; readonly listener: WatchListener }): FeedHandle {
+    return this.#start({
+      listener,
+      restMS: WATCH_PAUSE_MS,
+      stages: (startAt) => {
+        this.#checkPool();
+        return watchStages({ keys, startAt });
+      },
+      deliver: ({ key, fence, arrivals, born }, tell) => {
+        if (typeof key !== 'string') return;
+        // What another tool has written instead of a count tells nothing.
+        const counts = Object.entries({ fence, arrivals, born }).filter(([, count]) => isCount(count));
+        tell(() => listener.onChanged({ key, ...Object.fromEntries(counts) }));
+      },
+    });
+  }
+
+  #checkPool(): void {
+    const { maxPoolSize } = this.#connection;
+    if (maxPoolSize === 0 || maxPoolSize >= WATCH_POOL_MIN) return;
+    throw new LockInvalidOptionError([
+      `A pool of ${maxPoolSize} connections has none to spare for a second change stream.`,
+    ]);
+  }
+
+  #start(options: Pick<StreamOptions, 'listener' | 'restMS' | 'stages' | 'deliver'>): FeedHandle {
+    const stream = new Stream(this.#connection, { ...this.#options, ...options });
     stream.start();
     return stream;
   }
@@ -70,7 +125,7 @@ interface Cursor {
 }
 
 /** One stream, from `open` to `close`: opening, open, pausing, and again. */
-class GrantStream implements FeedHandle {
+class Stream implements FeedHandle {
   readonly #connection: Connection;
   readonly #options: StreamOptions;
   #closed = false;
@@ -110,7 +165,9 @@ class GrantStream implements FeedHandle {
       } catch (error) {
         if (this.#closed) return;
         if (!this.#goOnAfter(error)) return;
-        await this.#pause();
+        const delayMS = this.#pauseMS;
+        this.#pauseMS = Math.min(2 * delayMS, PAUSE_MAX_MS);
+        await this.#pause(delayMS);
       }
     }
   }
@@ -123,7 +180,11 @@ class GrantStream implements FeedHandle {
     let broken = true;
     try {
       await this.#openCursor(cursor);
-      while (!this.#closed && cursor.id !== null) await this.#readMore(cursor);
+      while (!this.#closed && cursor.id !== null) {
+        const told = await this.#readMore(cursor);
+        const { restMS } = this.#options;
+        if (told && restMS !== undefined) await this.#pause(restMS);
+      }
       broken = false;
     } finally {
       this.#cursor = null;
@@ -137,8 +198,8 @@ class GrantStream implements FeedHandle {
   }
 
   async #openCursor(cursor: Cursor): Promise<void> {
-    const { collection, session, listener } = this.#options;
-    const pipeline = streamStages({ session, startAt: this.#startAt() });
+    const { collection, listener } = this.#options;
+    const pipeline = this.#options.stages(this.#startAt());
     const command = { aggregate: collection, pipeline, cursor: {}, readConcern: { level: 'majority' } };
     const { id, documents } = cursorOf(await this.#connection.ask(command, { session: cursor.session }));
     cursor.id = id;
@@ -150,7 +211,8 @@ class GrantStream implements FeedHandle {
     this.#deliver(documents);
   }
 
-  async #readMore(cursor: Cursor): Promise<void> {
+  /** Whether there was anything. */
+  async #readMore(cursor: Cursor): Promise<boolean> {
     const command = { getMore: cursor.id, collection: this.#options.collection, maxTimeMS: AWAIT_MS };
     const { id, documents } = cursorOf(
       await this.#connection.ask(command, { session: cursor.session, limitMS: SILENCE_LIMIT_MS }),
@@ -158,20 +220,11 @@ class GrantStream implements FeedHandle {
     cursor.id = id;
     this.#pauseMS = PAUSE_MS;
     this.#deliver(documents);
+    return documents.length > 0;
   }
 
   #deliver(documents: readonly Reply[]): void {
-    const { session, listener, serverClock } = this.#options;
-    for (const { key, grant, forced, writtenAt } of documents) {
-      if (typeof key !== 'string') continue;
-      const lag = serverClock.lagOf(writtenAt);
-      if (lag !== null) this.#tell(() => listener.onLag?.(lag));
-      const note = parseForced(forced);
-      if (note?.session === session) this.#tell(() => listener.onForced?.({ key, note }));
-      // What followed a run that was ended by hand is somebody else's.
-      if (typeof grant === 'string' && grant.startsWith(`${session}/`))
-        this.#tell(() => listener.onFact({ key, grant }));
-    }
+    for (const document of documents) this.#options.deliver(document, (call) => this.#tell(call));
   }
 
   /** Whether to open again; if not, the listener has been told why. */
@@ -188,10 +241,9 @@ class GrantStream implements FeedHandle {
     return true;
   }
 
-  #pause(): Promise<void> {
+  /** Ends early when the stream is closed. */
+  #pause(delayMS: number): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    const delayMS = this.#pauseMS;
-    this.#pauseMS = Math.min(2 * delayMS, PAUSE_MAX_MS);
     return new Promise((resolve) => {
       const timer = this.#options.clock.setTimer(resolve, delayMS);
       this.#endPause = () => {
@@ -227,4 +279,18 @@ class GrantStream implements FeedHandle {
   #tell(call: () => void): void {
     if (!this.#closed) callSafely(call, () => {});
   }
+}
+
+function deliverGrant(
+  { session, listener }: { readonly session: string; readonly listener: FeedListener },
+  { key, grant, forced, trace }: Reply,
+  tell: Tell,
+): void {
+  if (typeof key !== 'string') return;
+  const note = parseForced(forced);
+  if (note?.session === session) tell(() => listener.onForced?.({ key, note }));
+  // What followed a run that was ended by hand is somebody else's.
+  if (typeof grant !== 'string' || !grant.startsWith(`${session}/`)) return;
+  const fact = { key, grant, ...(typeof trace === 'string' && { trace }) };
+  tell(() => listener.onFact(fact));
 }

@@ -90,8 +90,9 @@ export function arrivalMark({ key, session, ticket }: RequestOf<'tryGrant'>): Co
 }
 
 /** HANDOFF: `grant` → `next`. `n` of the reply says whether it stood. */
-export function handoffCommand(collection: string, { key, grant, next, fence, forced }: RequestOf<'handoff'>): Command {
-  return updateOne(collection, { q: { _id: key, grant, v: VERSION_MATCHES }, u: setGrant(next, fence, forced) });
+export function handoffCommand(collection: string, request: RequestOf<'handoff'>): Command {
+  const { key, grant, next, fence } = request;
+  return updateOne(collection, { q: { _id: key, grant, v: VERSION_MATCHES }, u: setGrant(next, fence, request) });
 }
 
 /** RESCUE of a vacant document at exactly this fence. */
@@ -116,9 +117,12 @@ export function rescueAbsentCommand(collection: string, { key, session, tickets 
  * ticket of this grant and not of a session to be left out; else unchanged. Replies with the document after.
  */
 export function vacateCommand(collection: string, request: RequestOf<'vacate'>): Command {
-  const { key, grant, arrivals, forced } = request;
+  const { key, grant, arrivals, forced, trace } = request;
   const fence = fenceAfter(grant);
-  const note = forced === undefined ? {} : { forced: literal(forced), forcedAt: '$$NOW' };
+  const note = {
+    ...(forced !== undefined && { forced: literal(forced), forcedAt: '$$NOW' }),
+    ...(trace !== undefined && { trace: literal(trace) }),
+  };
   const vacant = { grant: null, firstArrival: null, vacantAt: '$$NOW', fence, ...note };
   const after = choose(
     [
@@ -182,9 +186,14 @@ function grantFields({ before, after, callers }: { before: unknown; after: unkno
   };
 }
 
-function setGrant(grant: string, fence: number, forced?: string): Command {
+function setGrant(
+  grant: string,
+  fence: number,
+  { forced, trace }: Pick<RequestOf<'handoff'>, 'forced' | 'trace'> = {},
+): Command {
+  const notes = { ...(forced !== undefined && { forced }), ...(trace !== undefined && { trace }) };
   return {
-    $set: { grant, fence: long(fence), firstArrival: null, vacantAt: null, ...(forced !== undefined && { forced }) },
+    $set: { grant, fence: long(fence), firstArrival: null, vacantAt: null, ...notes },
     $currentDate: { grantedAt: true, ...(forced !== undefined && { forcedAt: true }) },
   };
 }

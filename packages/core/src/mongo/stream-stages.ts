@@ -1,10 +1,13 @@
 /**
- * The pipeline of the change stream: which events are delivered, and what of them. Pure; `feed.ts` opens it, and
- * `topology.ts` asks the server beforehand whether it would be opened.
+ * The pipelines of the change streams: which events are delivered, and what of them. Pure; `feed.ts` opens them, and
+ * `topology.ts` asks the server beforehand whether the first would be opened.
  */
 import type { Command } from './commands.js';
 
-/** The stages of the stream. Everything in the match is pushed down to the scan of the oplog. */
+// A pipeline update whose diff is larger than the document is logged, and arrives, as a replacement.
+const WRITES: Command = { $in: ['insert', 'update', 'replace'] };
+
+/** The stages of the stream of a session. Everything in the match is pushed down to the scan of the oplog. */
 export function streamStages({
   session,
   startAt,
@@ -14,11 +17,10 @@ export function streamStages({
 }): Command[] {
   const named = { $gte: `${session}/`, $lt: `${session}0` };
   return [
-    { $changeStream: startAt === null || startAt === undefined ? {} : { startAtOperationTime: startAt } },
+    changesFrom(startAt),
     {
       $match: {
-        // A pipeline update whose diff is larger than the document is logged, and arrives, as a replacement.
-        operationType: { $in: ['insert', 'update', 'replace'] },
+        operationType: WRITES,
         $or: [
           { 'updateDescription.updatedFields.grant': named },
           { 'fullDocument.grant': named },
@@ -31,10 +33,47 @@ export function streamStages({
     {
       $project: {
         key: '$documentKey._id',
-        grant: { $ifNull: ['$updateDescription.updatedFields.grant', '$fullDocument.grant'] },
-        forced: { $ifNull: ['$updateDescription.updatedFields.forced', '$fullDocument.forced'] },
+        grant: writtenValue('grant'),
+        forced: writtenValue('forced'),
+        trace: writtenValue('trace'),
         writtenAt: '$wallTime',
       },
     },
   ];
+}
+
+/** What tells how a queue moves: who was granted the lock, and who came. */
+const COUNTS = ['fence', 'arrivals', 'born'];
+
+/** The stages of the stream of some lock documents: each change of these counts. */
+export function watchStages({
+  keys,
+  startAt,
+}: {
+  readonly keys: readonly string[];
+  readonly startAt?: unknown;
+}): Command[] {
+  return [
+    changesFrom(startAt),
+    {
+      $match: {
+        operationType: WRITES,
+        'documentKey._id': { $in: keys },
+        $or: [
+          ...COUNTS.map((name) => ({ [`updateDescription.updatedFields.${name}`]: { $exists: true } })),
+          { fullDocument: { $exists: true } },
+        ],
+      },
+    },
+    { $project: { key: '$documentKey._id', ...Object.fromEntries(COUNTS.map((name) => [name, writtenValue(name)])) } },
+  ];
+}
+
+/** The value that the write gave a field, as an update tells it or a whole document. */
+function writtenValue(name: string): Command {
+  return { $ifNull: [`$updateDescription.updatedFields.${name}`, `$fullDocument.${name}`] };
+}
+
+function changesFrom(startAt: unknown): Command {
+  return { $changeStream: startAt === null || startAt === undefined ? {} : { startAtOperationTime: startAt } };
 }

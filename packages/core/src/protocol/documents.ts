@@ -2,7 +2,7 @@
  * What is stored, as the engine sees it: plain values, read from what the store hands up. Reading is strict, because
  * other tools may write into the same collection: what is not ours is said to be malformed, and never guessed at.
  */
-import { CALLERS_MAX, COUNT_MAX, isSessionId } from './grant.js';
+import { CALLERS_MAX, isCount, isSessionId } from './grant.js';
 
 /** The version of the stored documents that this code writes and understands. */
 export const DOCUMENT_VERSION = 1;
@@ -23,6 +23,8 @@ export interface LockState {
   readonly born: number;
   /** The note of the last forced release, as stored. */
   readonly forced?: string;
+  /** By which span it was held last, as stored. */
+  readonly trace?: string;
 }
 
 /** A ticket document, as a read of the queue gives it: in queue order. */
@@ -61,7 +63,8 @@ export function readLock(raw: Raw): LockState | null {
   if (!isCount(fence) || !isCount(arrivals) || !isCount(born)) return null;
   if (!isTextOrNull(grant) || !isTextOrNull(firstArrival)) return null;
   const forced = typeof raw.forced === 'string' && { forced: raw.forced };
-  return { key, version, grant, fence, arrivals, firstArrival, born, ...forced };
+  const trace = typeof raw.trace === 'string' && { trace: raw.trace };
+  return { key, version, grant, fence, arrivals, firstArrival, born, ...forced, ...trace };
 }
 
 /** Reads a ticket document; null where it is not one of ours. */
@@ -91,10 +94,6 @@ export function readSession(raw: Raw): SessionState | null {
     ...(typeof pid === 'number' && { pid }),
     ...(typeof label === 'string' && { label }),
   };
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= COUNT_MAX;
 }
 
 function isNumber(value: unknown): value is number {

@@ -35,6 +35,11 @@ const TOKEN = /^[1-9][0-9]{0,15}$/;
 /** What a session id may look like: never `/`, `,` or `:`, so that it can be told apart inside a grant. */
 const SESSION = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** Whether a value can be a stored count, or token. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= COUNT_MAX;
+}
+
 /** Whether a text can be the id of a session. */
 export function isSessionId(text: unknown): text is string {
   return typeof text === 'string' && SESSION.test(text);

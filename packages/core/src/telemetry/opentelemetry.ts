@@ -34,7 +34,7 @@ export interface InstrumentOptions {
   readonly resourceIds?: boolean | undefined;
   /**
    * Whether places in the queue are looked up, for their metric and as instants of the wait's span. Default false: it
-   * costs the two reads of a patrol for each call that must wait.
+   * costs the two reads of a patrol for each call that must wait, and a change stream for as long as calls wait.
    */
   readonly queuePositions?: boolean | undefined;
 }

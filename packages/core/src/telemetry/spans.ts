@@ -1,11 +1,12 @@
 /**
  * The spans: one for the wait of a call and one for the hold it led to, both children of what was active when the call was
- * made. The hold links to its wait, and to the hold before it where that was of the same client. `fn` of an `exec` runs
- * with the span of its hold as the active one. Told by `opentelemetry.ts`.
+ * made. The hold links to its wait, and to the hold before it: where that was of another client, by what its release has
+ * left in the lock document. `fn` of an `exec` runs with the span of its hold as the active one. Told by `opentelemetry.ts`.
  */
 import {
   type Context,
   context as contexts,
+  isSpanContextValid,
   type Link,
   type Span,
   type SpanContext,
@@ -15,6 +16,7 @@ import {
 } from '@opentelemetry/api';
 import type { AcquireMessage, EventMessage, HoldMessage } from '../diagnostics.js';
 import { decodeKey } from '../protocol/key.js';
+import { isTraceparent } from '../protocol/trace.js';
 import { ATTRIBUTES, SPAN_EVENTS, SPANS } from './names.js';
 import { callOutcome, commonAttributes, errorType, isForced, type LockObserver, type Shown } from './observer.js';
 
@@ -55,7 +57,8 @@ export class LockSpans implements LockObserver {
     this.#followed.set(call, { parent, wait, hold: null });
   }
 
-  onHeld({ acquisition, fencingToken, session }: HoldMessage): void {
+  onHeld(message: HoldMessage): void {
+    const { acquisition, fencingToken, session } = message;
     const followed = this.#followed.get(acquisition);
     if (followed === undefined) return;
     endWait(followed.wait, { [ATTRIBUTES.outcome]: 'granted', [ATTRIBUTES.fencingToken]: fencingToken });
@@ -65,11 +68,14 @@ export class LockSpans implements LockObserver {
       [ATTRIBUTES.fencingToken]: fencingToken,
       [ATTRIBUTES.session]: session,
     };
-    const links = this.#linksOf(acquisition, { fencingToken, wait: followed.wait });
+    const links = this.#linksOf(message, followed.wait);
     const name = this.#nameOf(SPANS.hold, acquisition);
     const hold = this.#tracer.startSpan(name, { attributes, links }, followed.parent);
+    const spanContext = hold.spanContext();
     followed.hold = hold;
-    this.#remember(acquisition, { fencingToken, spanContext: hold.spanContext() });
+    this.#remember(acquisition, { fencingToken, spanContext });
+    // Also where it is not sampled: whoever is next may ask others for it.
+    if (isSpanContextValid(spanContext)) acquisition.traceparent = traceparentOf(spanContext);
     if (acquisition.operation === 'exec') runInside(acquisition, trace.setSpan(followed.parent, hold));
   }
 
@@ -126,13 +132,17 @@ export class LockSpans implements LockObserver {
     };
   }
 
-  /** A token that is exactly one higher is that of the very next hold: whoever held in between would have had one. */
-  #linksOf(call: AcquireMessage, { fencingToken, wait }: { fencingToken: number; wait: Span }): Link[] {
+  #linksOf(hold: HoldMessage, wait: Span): Link[] {
     const links: Link[] = [{ context: wait.spanContext(), attributes: { [ATTRIBUTES.link]: 'wait' } }];
-    const last = this.#lastHolds.get(call.client)?.get(call.key);
-    if (last?.fencingToken === fencingToken - 1)
-      links.push({ context: last.spanContext, attributes: { [ATTRIBUTES.link]: 'previous_hold' } });
+    const context = this.#ownBefore(hold) ?? remoteContext(hold.previousTraceparent);
+    if (context !== null) links.push({ context, attributes: { [ATTRIBUTES.link]: 'previous_hold' } });
     return links;
+  }
+
+  /** A token that is exactly one higher is that of the very next hold: whoever held in between would have had one. */
+  #ownBefore({ acquisition: { client, key }, fencingToken }: HoldMessage): SpanContext | null {
+    const last = this.#lastHolds.get(client)?.get(key);
+    return last?.fencingToken === fencingToken - 1 ? last.spanContext : null;
   }
 
   #remember({ client, key }: AcquireMessage, last: LastHold): void {
@@ -142,6 +152,18 @@ export class LockSpans implements LockObserver {
     holds.set(key, last);
     if (holds.size > REMEMBERED_MAX) holds.delete(holds.keys().next().value as string);
   }
+}
+
+/** As the header of that name says it. */
+function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
+  return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
+}
+
+/** The span of another client, by what its release has left; null: none is known. */
+function remoteContext(traceparent: string | undefined): SpanContext | null {
+  if (!isTraceparent(traceparent)) return null;
+  const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
 }
 
 function endWait(wait: Span, attributes: Record<string, string | number>): void {

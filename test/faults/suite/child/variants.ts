@@ -37,16 +37,16 @@ const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
   },
   'reads streams it has closed': ({ store, feed }) => ({
     store,
-    feed: { open: (request) => overriding(feed.open(request), { close: async () => {} }) },
+    feed: overriding(feed, { open: (request) => overriding(feed.open(request), { close: async () => {} }) }),
   }),
   'deaf and blind': ({ store, feed }) => ({
     store: overriding(store, {
       readGrantsOf: async () => [],
       readAwaited: async () => ({ locks: new Map(), unreadable: [], tickets: new Set() }),
     }),
-    feed: {
+    feed: overriding(feed, {
       open: ({ session, listener }) => feed.open({ session, listener: overriding(listener, { onFact: () => {} }) }),
-    },
+    }),
   }),
 };
 

@@ -68,7 +68,7 @@ export function watchPorts(ports: Ports, announcements: Announcements, watcher: 
     };
     return feed.open({ session, listener: overriding(listener, { onFact }) });
   };
-  return { store: overriding(store, overrides), feed: { open } };
+  return { store: overriding(store, overrides), feed: overriding(feed, { open }) };
 }
 
 /** The engine drops an answer that comes after `limitMS`. */
