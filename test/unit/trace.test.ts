@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { HeldRun } from '#core/engine/run.js';
 import { formatTrace, isTraceparent, parseTrace, traceparentBefore } from '#core/protocol/trace.js';
 import { anyText, anyValue } from '../support/arbitraries.js';
 import { FUZZ_LIMIT_MS, finds, fuzz } from '../support/fuzz.js';
@@ -124,5 +125,33 @@ describe('the trace of a release', () => {
     const stored = formatTrace({ fencingToken: 41, traceparent: TRACEPARENT });
     expect([41, 42, 43].map((first) => traceparentBefore(first, stored))).toEqual([null, TRACEPARENT, null]);
     expect([undefined, '', `${stored}0`].map((text) => traceparentBefore(42, text))).toEqual([null, null, null]);
+  });
+});
+
+describe('a run', () => {
+  const grant = { session: 's', firstToken: 5, tickets: [{ n: 1, callers: 2 }] };
+  const runAfter = (acquisition: object): HeldRun => {
+    const run = new HeldRun({ session: {} as never, text: '', grant, slots: [], order: 1, previousTraceparent: null });
+    run.serve({ request: { acquisition } } as never);
+    return run;
+  };
+
+  it('leaves what its last hold was given, with its last token', () => {
+    expect(runAfter({ traceparent: TRACEPARENT }).trace).toBe(`6/${TRACEPARENT}`);
+  });
+
+  it.each([
+    ['no traceparent', { traceparent: '$grant' }],
+    ['no text', { traceparent: { $gt: '' } }],
+    [
+      'a value that throws when it is read',
+      {
+        get traceparent(): string {
+          throw new Error('thrown by a subscriber');
+        },
+      },
+    ],
+  ])('leaves nothing where it was given %s', (_, acquisition) => {
+    expect(runAfter(acquisition).trace).toBeUndefined();
   });
 });
