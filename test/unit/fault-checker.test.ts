@@ -278,6 +278,18 @@ describe('a deletion by hand', () => {
     ]);
   });
 
+  it('ends that of a hold that stood, and was told just after; not of the first of the new document', () => {
+    const first = call('p.1', { called: 0, granted: 16, released: 30, token: 16 });
+    const other = call('q.1', { called: 5, granted: 20, released: 40, token: 90 });
+    const next = other.map((entry) => ('session' in entry ? { ...entry, session: 'of-q' } : entry)) as Entry[];
+    const grant = (value: string) => ({ kind: 'grant' as const, key: KEY, value });
+    const of = (...stored: string[]): FindingKind[] =>
+      found(run([...first, ...next], { disturbances: [deletion], stored: stored.map(grant) }));
+    expect(of('x/15/1:1', `${SESSION}/16/1:1`, 'of-q/90/1:1')).toEqual([]);
+    expect(of('x/3/1:1', `${SESSION}/16/1:1`, 'y/17/1:73', 'of-q/90/1:1')).toEqual(['two valid holders']);
+    expect(of()).toEqual(['two valid holders']);
+  });
+
   it('ends that of the runs that stood, with those who are served later in them', () => {
     const same = call('p.2', { called: 5, granted: 15, released: 30, token: 11 });
     const another = call('p.2', { called: 5, granted: 15, released: 30, token: 13 });

@@ -82,7 +82,11 @@ export interface Verdict {
 export function judge(run: Run): Verdict {
   const { calls, writes } = fold(run.entries);
   const runs = runsBegan(calls);
-  const records = calls.map((call) => beforeDeletions(call, runs(call), run.disturbances));
+  const isLast = lastOfDocuments(run.stored);
+  const records = calls.map((call) => {
+    const began = { at: runs(call), isLast: isLast(call) };
+    return beforeDeletions(call, began, run.disturbances);
+  });
   const { overlaps, inversions, tokenFaults, grantsCount, comparedCount } = checkHistory(records);
   const promised = run.clockExcessMS === 0;
   const free = freeSpans(records, run);
@@ -179,12 +183,34 @@ function runsBegan(calls: readonly Call[]): (call: Call) => number | undefined {
   };
 }
 
-function beforeDeletions(call: Call, runBeganAt: number | undefined, disturbances: readonly Disturbance[]): Call {
+/**
+ * Whether a call's grant was the last of its lock document, by what was stored: the tokens of a document follow one another,
+ * those of one that is made anew begin elsewhere. Such a grant stood at a deletion, also where it was told just after.
+ */
+function lastOfDocuments(stored: readonly StoredChange[]): (call: Call) => boolean {
+  const standing = new Map<string, StoredGrant>();
+  const last = new Map<string, StoredGrant[]>();
+  for (const { kind, key, value } of stored) {
+    if (kind !== 'grant') continue;
+    const [grant, before] = [parseStored(value), standing.get(key)];
+    if (before !== undefined && grant.first !== before.last + 1) last.set(key, [...(last.get(key) ?? []), before]);
+    standing.set(key, grant);
+  }
+  return ({ key, session, token = 0 }) =>
+    (last.get(key) ?? []).some((grant) => grant.session === session && grant.first <= token && token <= grant.last);
+}
+
+function beforeDeletions(
+  call: Call,
+  began: { readonly at: number | undefined; readonly isLast: boolean },
+  disturbances: readonly Disturbance[],
+): Call {
   let record = call;
   for (const { deletes, from, to } of disturbances) {
     if (!deletes) continue;
     const { arrivedAt } = record;
-    if (runBeganAt !== undefined && runBeganAt <= (to ?? Infinity))
+    const toldUntil = (to ?? Infinity) + (began.isLast ? UNREAD_MS : 0);
+    if (began.at !== undefined && began.at <= toldUntil)
       record = {
         ...record,
         deadlineAt: Math.min(record.deadlineAt ?? Infinity, from),
