@@ -159,8 +159,9 @@ export class TestDatabase {
 
   /** How many callers wait for a lock by the tickets in the database, the holder's own ticket left out. */
   async waitersCount(pair: Pair): Promise<number> {
+    // As the library reads: what a majority does not have yet, it does not see.
     const tickets = await this.db
-      .collection('dlocks')
+      .collection('dlocks', { readConcern: { level: 'majority' } })
       .find({ key: readKey(pair) })
       .toArray();
     return tickets.reduce((sum, { callers }) => sum + Number(callers), 0);
