@@ -97,11 +97,7 @@ export class Commands {
     const stands = doc !== null && (doc.grant === request.grant || this.#off.has('handoff-exact-grant'));
     if (!stands) return false;
     const { next: grant, fence } = request;
-    const noted = {
-      ...this.#noteOf(request, 'handoff-notes-force'),
-      ...this.#traceOf(request, 'handoff-writes-trace'),
-    };
-    const handed = { ...doc, grant, fence, firstArrival: null, vacantAt: null, ...noted };
+    const handed = { ...doc, grant, fence, firstArrival: null, vacantAt: null, ...this.#notesOf(request, 'handoff') };
     this.#set.write(doc.id, handed, this.#author('HANDOFF'));
     return true;
   }
@@ -119,7 +115,7 @@ export class Commands {
     const doc = this.#lock(request.key);
     if (doc === null || (doc.grant !== request.grant && !this.#off.has('vacate-exact-grant'))) return null;
     const first = this.#firstArrivalAfter(doc, request);
-    const noted = { ...this.#noteOf(request, 'vacate-notes-force'), ...this.#traceOf(request, 'vacate-writes-trace') };
+    const noted = this.#notesOf(request, 'vacate');
     if (doc.arrivals === request.arrivals || this.#off.has('vacate-arrivals')) {
       const vacant = { ...doc, grant: null, firstArrival: null, vacantAt: variables.nowMS, ...noted };
       this.#set.write(doc.id, vacant, this.#author('VACATE'));
@@ -332,13 +328,15 @@ export class Commands {
     this.#set.write(key, granted, this.#author(command, detail));
   }
 
-  /** The field that a forced release leaves beside what follows. */
-  #noteOf({ forced }: { readonly forced?: string }, condition: Condition): { forced?: string } {
-    return forced === undefined || this.#off.has(condition) ? {} : { forced };
-  }
-
-  #traceOf({ trace }: { readonly trace?: string }, condition: Condition): { trace?: string } {
-    return trace === undefined || this.#off.has(condition) ? {} : { trace };
+  /** The fields that a release leaves beside what follows: that of a forced one, and its trace. */
+  #notesOf(
+    { forced, trace }: { readonly forced?: string; readonly trace?: string },
+    command: 'handoff' | 'vacate',
+  ): { forced?: string; trace?: string } {
+    return {
+      ...(forced !== undefined && !this.#off.has(`${command}-notes-force`) && { forced }),
+      ...(trace !== undefined && !this.#off.has(`${command}-writes-trace`) && { trace }),
+    };
   }
 
   #mark(key: string, session: string, ticket: TicketRef, variables: Variables): void {

@@ -39,7 +39,13 @@ function arranged() {
     onClosing: (closing) => closings.push(closing),
   });
   const openKeys = (): (readonly string[])[] => streams.filter(({ closed }) => !closed).map(({ keys }) => keys);
-  return { clock, streams, wanted, changes, looked, closings, watch, openKeys };
+  /** Somebody wants to know of the key "a", for long enough. */
+  const openForA = (): void => {
+    wanted.add('a');
+    watch.look();
+    clock.advance(100);
+  };
+  return { clock, streams, wanted, changes, looked, closings, watch, openKeys, openForA };
 }
 
 describe('the watch', () => {
@@ -70,10 +76,8 @@ describe('the watch', () => {
   });
 
   it('opens another for another key, once a second at most, and keeps the one that has them all', () => {
-    const { clock, streams, wanted, watch, openKeys } = arranged();
-    wanted.add('a');
-    watch.look();
-    clock.advance(100);
+    const { clock, streams, wanted, watch, openKeys, openForA } = arranged();
+    openForA();
     for (const key of ['b', 'c']) {
       wanted.add(key);
       watch.look();
@@ -96,10 +100,8 @@ describe('the watch', () => {
   });
 
   it('is not tried again once it was refused', () => {
-    const { clock, streams, wanted, watch, openKeys } = arranged();
-    wanted.add('a');
-    watch.look();
-    clock.advance(100);
+    const { clock, streams, watch, openKeys, openForA } = arranged();
+    openForA();
     streams[0]?.listener.onRefused(new Error('not authorized'));
     clock.advance(1_000);
     watch.look();
@@ -108,10 +110,8 @@ describe('the watch', () => {
   });
 
   it('is closed by stop, with its timer', () => {
-    const { clock, wanted, watch, openKeys } = arranged();
-    wanted.add('a');
-    watch.look();
-    clock.advance(100);
+    const { clock, watch, openKeys, openForA } = arranged();
+    openForA();
     watch.stop();
     clock.advance(60_000);
     expect([openKeys(), clock.timersCount]).toEqual([[], 0]);

@@ -29,8 +29,8 @@ export interface WaitingEvent extends LockSubject {
 export interface PositionEvent extends LockSubject {
   /**
    * 1: the first in the queue. Counts the callers who wait, those in the same process too, but not those whom the run that
-   * holds the lock has still to serve. Who leaves in front is noticed by the next
-   * patrol; until then it may be a little too high, or too low where one who has left was granted the lock all the same.
+   * holds the lock has still to serve. Who leaves in front is noticed by the next patrol; until then it may be a little too
+   * high, or too low where one who has left was granted the lock all the same.
    */
   readonly position: number;
   /** How long it is likely to take still, in milliseconds, by how the queue has moved; absent before it has. */

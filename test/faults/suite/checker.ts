@@ -188,16 +188,14 @@ function runsBegan(calls: readonly Call[]): (call: Call) => number | undefined {
  * those of one that is made anew begin elsewhere. Such a grant stood at a deletion, also where it was told just after.
  */
 function lastOfDocuments(stored: readonly StoredChange[]): (call: Call) => boolean {
-  const standing = new Map<string, StoredGrant>();
-  const last = new Map<string, StoredGrant[]>();
-  for (const { kind, key, value } of stored) {
-    if (kind !== 'grant') continue;
-    const [grant, before] = [parseStored(value), standing.get(key)];
-    if (before !== undefined && grant.first !== before.last + 1) last.set(key, [...(last.get(key) ?? []), before]);
-    standing.set(key, grant);
-  }
-  return ({ key, session, token = 0 }) =>
-    (last.get(key) ?? []).some((grant) => grant.session === session && grant.first <= token && token <= grant.last);
+  const grants = storedGrants(stored);
+  return (call) => {
+    const of = grants.get(call.key) ?? [];
+    return of.some((grant, index) => {
+      const next = of[index + 1];
+      return next !== undefined && next.first !== grant.last + 1 && isOf(call, grant);
+    });
+  };
 }
 
 function beforeDeletions(
@@ -273,6 +271,23 @@ function parseStored(value: string): StoredGrant {
   return { session, first: Number(first), last: Number(first) + callers.reduce((sum, count) => sum + count, 0) - 1 };
 }
 
+/** The grants of each key, in the order of the majority. */
+function storedGrants(stored: readonly StoredChange[]): Map<string, StoredGrant[]> {
+  const grants = new Map<string, StoredGrant[]>();
+  for (const { kind, key, value } of stored)
+    if (kind === 'grant') {
+      const of = grants.get(key) ?? [];
+      of.push(parseStored(value));
+      grants.set(key, of);
+    }
+  return grants;
+}
+
+/** Whether a call was served by this grant. */
+function isOf({ session: by, token = 0 }: Call, { session, first, last }: StoredGrant): boolean {
+  return session === by && first <= token && token <= last;
+}
+
 /** Tokens of grants rise in the order of the majority, whoever was told of them; so do those of the guarded writes. */
 function storedOrder({ stored }: Run): Finding[] {
   const last = new Map<string, number>();
@@ -292,18 +307,9 @@ function storedOrder({ stored }: Run): Finding[] {
 
 /** Whoever was granted a lock has a grant that the majority has. */
 function unstoredGrants(calls: readonly Call[], stored: readonly StoredChange[]): Finding[] {
-  const grants = new Map<string, StoredGrant[]>();
-  for (const { kind, key, value } of stored)
-    if (kind === 'grant') {
-      const of = grants.get(key) ?? [];
-      of.push(parseStored(value));
-      grants.set(key, of);
-    }
+  const grants = storedGrants(stored);
   return calls.filter(isHold<Call>).flatMap((call) => {
-    const known = (grants.get(call.key) ?? []).some(
-      ({ session, first, last }) => session === call.session && first <= call.token && call.token <= last,
-    );
-    if (known) return [];
+    if ((grants.get(call.key) ?? []).some((grant) => isOf(call, grant))) return [];
     return [ofCall('two valid holders', 'was granted what no majority has', call)];
   });
 }

@@ -65,9 +65,10 @@ export class Contention {
     return new Set([...this.#questions.keys()].map(({ request }) => request.key));
   }
 
-  /** Somebody has come, or may have: not of this process, whose own are known at once. */
-  arrived(key: string): void {
-    if (this.keys.has(key)) this.#readIn(0);
+  /** Somebody has come for one of these keys, or may have: not of this process, whose own are known at once. */
+  arrived(keys: Iterable<string>): void {
+    const asked = this.keys;
+    if ([...keys].some((key) => asked.has(key))) this.#readIn(0);
   }
 
   /** Something has changed here: a hold has ended, or somebody came. Sends nothing. */

@@ -811,11 +811,11 @@ export class Engine {
       ],
       onChanged: ({ key, arrivals, ...moved }) => {
         this.#queues.get(key)?.moved(moved);
-        if (arrivals !== undefined) this.#contention.arrived(key);
+        if (arrivals !== undefined) this.#contention.arrived([key]);
       },
       onOpened: (keys) => {
         for (const key of keys) if (this.#queues.get(key)?.awaiting === true) this.#patrol.soon(key);
-        for (const key of this.#contention.keys) if (keys.has(key)) this.#contention.arrived(key);
+        this.#contention.arrived(keys);
       },
       onClosing: (closing) => this.#awaitClosing(closing),
     };

@@ -1,6 +1,6 @@
 /**
  * How quickly a queue moves, from the fencing tokens that its lock document had at two looks: each is one caller served.
- * The resource queue asks it where somebody wants to know how long to wait.
+ * `Positions` asks it, to say how long a wait may take.
  */
 
 export class Pace {

@@ -169,8 +169,17 @@ interface ClientFacts {
   };
 }
 
+function optionsOf(client: unknown): NonNullable<ClientFacts['options']> {
+  return (client as ClientFacts | undefined)?.options ?? {};
+}
+
+/** How many connections the pool of a client has at most, as far as it says so; 0: no limit. */
+export function maxPoolSizeOf(client: unknown): number {
+  return optionsOf(client).maxPoolSize ?? 0;
+}
+
 function clientProblems(client: unknown): string[] {
-  const { maxPoolSize, loadBalanced, metadata } = (client as ClientFacts | undefined)?.options ?? {};
+  const { maxPoolSize, loadBalanced, metadata } = optionsOf(client);
   const version = metadata?.driver?.version;
   const [major = 0, minor = 0] = typeof version === 'string' ? version.split('.').map(Number) : [];
   const problems: string[] = [];

@@ -9,7 +9,7 @@ import type { ClientSession, Timestamp } from 'mongodb';
 import type { Clock } from '../base/clock.js';
 import { LockClosedError, LockUnavailableError } from '../errors.js';
 import type { Command } from './commands.js';
-import type { DatabaseSource, OpenDatabase } from './connect.js';
+import { type DatabaseSource, maxPoolSizeOf, type OpenDatabase } from './connect.js';
 import { CommandLimitError, codeOf, DUPLICATE_KEY, failureOf } from './failures.js';
 
 /** A document of a reply. */
@@ -67,8 +67,7 @@ export class Connection {
 
   /** How many connections the pool has at most, as far as the client says so; 0: no limit. */
   get maxPoolSize(): number {
-    const client = this.#current?.client as { readonly options?: { readonly maxPoolSize?: number } } | undefined;
-    return client?.options?.maxPoolSize ?? 0;
+    return maxPoolSizeOf(this.#current?.client);
   }
 
   /** Lets commands through again after `close`. */

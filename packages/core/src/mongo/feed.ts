@@ -52,7 +52,7 @@ type StreamOptions = FeedOptions & {
   readonly listener: StreamListener;
   /** How long it does not ask for more after it was told something. */
   readonly restMS?: number;
-  /** The pipeline, from an operation time on; null: from now. */
+  /** The pipeline, from an operation time on; null: from now. Throws where the stream cannot be had. */
   stages(startAt: unknown): Command[];
   /** Tells the listener of one document, by `tell`. */
   deliver(document: Reply, tell: Tell): void;
