@@ -1,20 +1,29 @@
-/** A way to a server on which everything takes longer: a TCP proxy on loopback that keeps what either side sends for a while, in order. */
+/** A way to a server on which everything takes longer: a TCP proxy on loopback that keeps what is sent for a while, in order. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/** The least time for which a timer of Node holds anything back. */
+const TIMER_MIN_MS = 1;
 
 export class SlowWay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  constructor(target: { readonly host: string; readonly port: number }, delayMS: number) {
+  constructor(target: { readonly host: string; readonly port: number }, roundTripMS: number) {
+    // Half of it each way; where that is shorter than a timer can be, all of it on the way back.
+    const requestsMS = roundTripMS / 2 < TIMER_MIN_MS ? 0 : roundTripMS / 2;
+    const answersMS = roundTripMS - requestsMS;
     this.#server = createServer((near) => {
       const far = connect({ ...target, noDelay: true });
       near.setNoDelay(true);
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
+      for (const [from, to, delayMS] of [
+        [near, far, requestsMS],
+        [far, near, answersMS],
       ] as const) {
         this.#sockets.add(from);
-        from.on('data', (chunk) => setTimeout(() => to.write(chunk), delayMS));
+        from.on('data', (chunk) => {
+          if (delayMS === 0) to.write(chunk);
+          else setTimeout(() => to.write(chunk), delayMS);
+        });
         from.on('error', () => {});
         from.on('close', () => {
           to.destroy();
@@ -25,9 +34,9 @@ export class SlowWay {
   }
 
   /** `target`: host and port, as the server names itself. */
-  static async to(target: string, { delayMS }: { delayMS: number }): Promise<SlowWay> {
+  static async to(target: string, { roundTripMS }: { roundTripMS: number }): Promise<SlowWay> {
     const [host = '', port = ''] = target.split(':');
-    const way = new SlowWay({ host, port: Number(port) }, delayMS);
+    const way = new SlowWay({ host, port: Number(port) }, roundTripMS);
     await new Promise<void>((resolve) => way.#server.listen(0, '127.0.0.1', resolve));
     return way;
   }
