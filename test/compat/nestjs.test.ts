@@ -62,7 +62,7 @@ class Accounts {
   }
 
   @Locked({ resource: 'account', id: 'bob' })
-  async fails(): Promise<never> {
+  async refuse(): Promise<never> {
     throw new Error('of the method');
   }
 }
@@ -135,7 +135,7 @@ describe('@Locked()', () => {
 
   it('rejects with what the method throws, and has unlocked', async () => {
     const accounts = (await application()).get(Accounts);
-    expect(await rejection(accounts.fails())).toMatchObject({ message: 'of the method' });
+    expect(await rejection(accounts.refuse())).toMatchObject({ message: 'of the method' });
     expect(await database.holder({ resource: 'account', id: 'bob' })).toBeNull();
   });
 

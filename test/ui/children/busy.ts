@@ -2,6 +2,7 @@
  * A process that takes locks again and again, for the pictures of the live page: label, seed and connection string come as arguments. It ends when
  * whoever started it closes its standard input.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { LockClient } from 'mongo-distributed-locks';
 
 const [label = '', seed = '1', uri = ''] = process.argv.slice(2);
@@ -24,9 +25,10 @@ async function contend(caller: number): Promise<void> {
     const resource = isReport ? 'report' : (RESOURCES[Math.floor(random() * RESOURCES.length)] ?? 'invoice');
     const id = isReport ? 'monthly' : 1_000 + Math.floor(random() ** 2 * 6);
     const holdMS = isReport ? 2_500 : 10 + 900 * random() ** 4;
-    const fn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, holdMS));
+    const fn = (): Promise<void> => pause(holdMS);
     await locks.exec({ resource, id, label: `${resource} of ${label}`, fn }).catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 400 * random()));
+    // The load itself; no order hangs on it.
+    await pause(400 * random());
   }
 }
 
