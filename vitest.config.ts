@@ -12,7 +12,7 @@ const nestjs = fileURLToPath(new URL('./packages/nestjs/src/index.ts', import.me
 const ownServerTests = process.env.MONGODB_URI ? ['**/*.own-server.test.ts'] : [];
 
 /** What takes long is for `npm run verify`, which sets this. */
-const longTests = process.env.LONG_TESTS ? [] : ['**/*.long.test.ts'];
+const longTests = process.env.LONG_TESTS ? [] : ['**/*.long.test.ts', '**/*.long.own-server.test.ts'];
 
 /** What needs a browser is for `tools/browser.mjs`, which sets this to its path. */
 const browserTests = process.env.BROWSER_TESTS ? [] : ['**/*.browser.test.ts'];

@@ -1,5 +1,5 @@
 /** The change stream against the server: what it delivers, to whom, from when on, and what it does when it is broken. */
-import { Long, MongoClient } from 'mongodb';
+import { Long, MongoClient, type Timestamp } from 'mongodb';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '#core/base/clock.js';
 import type { ChangedFact, GrantFact } from '#core/ports.js';
@@ -117,6 +117,26 @@ describe('a stream', () => {
     await writer.vacate({ key, grant: String(grant), arrivals: 7, withoutSessions: [] });
     expect(await allFacts(seen)).toEqual([{ key, grant }]);
     await seen.close();
+  });
+
+  it('moves later reads on: each is answered from no earlier than the last event that was delivered', async () => {
+    const mongo = new MongoClient(sharedUri(), { monitorCommands: true });
+    const log = new CommandLog(mongo);
+    const ports = database.portsOf({ kind: 'client', client: mongo, dbName: database.name });
+    await ports.store.prepare();
+    const seen = await opened('later', ports);
+    const key = database.key();
+    const written = await database.db.command({
+      update: 'dlocks',
+      updates: [{ q: { _id: key }, u: { $set: { grant: 'later/9/1:1' } }, upsert: true }],
+      writeConcern: { w: 'majority', j: true },
+    });
+    await eventually(() => seen.facts.some((fact) => fact.key === key));
+    await ports.store.readGrantsOf({ session: 'later' });
+    const { readConcern } = (log.sent.at(-1)?.command ?? {}) as { readConcern?: { afterClusterTime: Timestamp } };
+    expect(readConcern?.afterClusterTime.greaterThanOrEqual(written.operationTime)).toBe(true);
+    await seen.close();
+    await mongo.close();
   });
 
   it('is not confused by what other tools write into the collection', async () => {

@@ -48,7 +48,9 @@ export type Condition =
   | 'reap-beats'
   | 'reap-absent-waits'
   | 'prefetch-leaves-out-own'
-  | 'prefetch-lock-first';
+  | 'prefetch-lock-first'
+  | 'read-after-what-was-told'
+  | 'event-moves-reads-on';
 
 export class Commands {
   readonly #set: ReplicaSet;

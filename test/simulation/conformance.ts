@@ -201,6 +201,7 @@ class ConformanceRun {
       withoutTickets: this.#someTicketIds(),
       withoutSessions: this.#someSessions(),
       limit: this.#chance.whole(1, 4),
+      ...(this.#chance.hit(0.2) && { linearizable: true as const }),
     };
     const { lock, head, full } = await this.#ports.settle(this.#ports.store.readQueue(request));
     const line = `${lock === null ? 'absent' : this.#see(lock)} ${JSON.stringify(head)} ${full}`;

@@ -52,6 +52,17 @@ export function recreated(seed: number): Scenario {
   return handmade(seed, calls, [{ kind: 'delete-lock', atMS: 2_500, key: 'a' }]);
 }
 
+/**
+ * A lock document is deleted under its holder and put back later, when that holder was found to be lost. The next caller
+ * finds it granted to a session that lives, and where the holder is over.
+ */
+export function restored(seed: number): Scenario {
+  const atMS = 2_500 + Chance.named(seed, 'deletion').between(0, 100);
+  const holder = { process: 0, atMS: 0, holdMS: 3_000 };
+  const next = { process: 1, atMS: atMS + 900, holdMS: 0 };
+  return handmade(seed, [holder, next], [{ kind: 'restore-lock', atMS, key: 'a', afterMS: 800 }]);
+}
+
 /** Somebody arrives at the very moment in which a holder that came from the queue reads what is behind it. */
 export function arrivesDuringPrefetch(seed: number): Scenario {
   const atMS = Chance.named(seed, 'arrival').between(58, 66);

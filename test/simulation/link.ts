@@ -49,7 +49,8 @@ export interface LinkErrors {
 
 export interface Command<T> {
   readonly name: string;
-  readonly kind: 'read' | 'write';
+  /** A linearizable read sees what is applied, and is answered when a majority has that. */
+  readonly kind: 'read' | 'write' | 'linearizable';
   readonly request: unknown;
   /** Given what a majority read of it sees. */
   readonly program: (seen: Snapshot) => Program<T>;
@@ -70,6 +71,8 @@ export class Link {
   readonly #errors: LinkErrors;
   /** Told whenever something goes wrong on the way. */
   readonly #disturb: () => void;
+  /** Whether a read is answered from no earlier than what this process has been told. */
+  readonly #readsWait: boolean;
   readonly #pasts = new Map<Outage, Snapshot>();
   sentCount = 0;
   /** Nothing gets lost any more. */
@@ -84,6 +87,7 @@ export class Link {
     outages: readonly Outage[];
     errors: LinkErrors;
     disturb: () => void;
+    readsWait?: boolean;
   }) {
     this.#world = given.world;
     this.#chance = given.chance;
@@ -93,6 +97,7 @@ export class Link {
     this.#outages = given.outages;
     this.#errors = given.errors;
     this.#disturb = given.disturb;
+    this.#readsWait = given.readsWait ?? true;
     for (const outage of given.outages) this.#world.at(outage.fromMS, () => this.#past(outage));
   }
 
@@ -123,30 +128,37 @@ export class Link {
         this.#world.in(this.#chance.between(...copyMS), () => {
           this.#disturb();
           this.#process.trace(`   copy of #${number} ${command.name} reaches the server`);
-          this.#set.run(this.#set.asCopy(command.program(this.#set.committed)), command.kind, () => {});
+          this.#set.run(this.#set.asCopy(command.program(this.#set.committed)), 'write', () => {});
         });
       }
       if (outage?.kind === 'refuse') return fail(this.#errors.unavailable());
       if (outage?.kind === 'drop' || this.#loses(loseRequestRate)) return fail(this.#errors.outcomeUnknown());
       const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
       if (outage?.kind === 'hold') this.#disturb();
+      const after = this.#readsWait ? this.#process.seenPosition : 0;
       this.#world.at(arrivesAt, () => {
         if (this.outage?.kind === 'stale') this.#executeInThePast(command, number, answer);
-        else this.#execute(command, `#${number}`, answer);
+        else this.#execute(command, { what: `#${number}`, after }, answer);
       });
     });
   }
 
-  #execute<T>(command: Command<T>, what: string, answer: (outcome: Outcome<T>) => void): void {
+  #execute<T>(
+    command: Command<T>,
+    { what, after }: { readonly what: string; readonly after: number },
+    answer: (outcome: Outcome<T>) => void,
+  ): void {
     this.#process.trace(`   ${what} ${command.name} reaches the server`);
-    this.#set.run(command.program(this.#set.committed), command.kind, answer);
+    if (command.kind === 'linearizable') this.#set.run(command.program(this.#set.applied), 'write', answer);
+    else if (command.kind === 'write') this.#set.run(command.program(this.#set.committed), 'write', answer);
+    else this.#set.whenVisible(after, (seen) => this.#set.run(command.program(seen), 'read', answer));
   }
 
   /** A deposed primary answers reads; what is written there is never committed. */
   #executeInThePast<T>(command: Command<T>, number: number, answer: (outcome: Outcome<T>) => void): void {
     this.#process.trace(`   #${number} ${command.name} reaches a deposed primary`);
     this.#disturb();
-    if (command.kind === 'write') answer({ kind: 'interrupted' });
+    if (command.kind !== 'read') answer({ kind: 'interrupted' });
     else this.#set.run(command.program(this.#past(this.outage as Outage)), 'read', answer);
   }
 
@@ -168,18 +180,19 @@ export class Link {
   ): void {
     const { loseReplyRate } = this.#settings;
     const outage = this.outage;
-    const uncommitted = outage?.kind === 'stale' && command.kind === 'write';
+    const uncommitted = outage?.kind === 'stale' && command.kind !== 'read';
     const lost = uncommitted || outage?.kind === 'deaf' || outage?.kind === 'drop' || this.#loses(loseReplyRate);
     if (outcome.kind === 'interrupted' || lost) {
       this.#failLater({ command, number, error: this.#errors.outcomeUnknown(), reject });
       return;
     }
-    const { committedPosition } = this.#set;
+    const { committedPosition, visiblePosition } = this.#set;
+    const position = command.kind === 'read' ? visiblePosition : committedPosition;
     const arrivesAt = (outage?.kind === 'hold' ? outage.toMS : this.#world.nowMS) + this.delayMS();
     this.#world.at(arrivesAt, () => {
       this.#process.deliver(`<- #${number} ${command.name}`, () => {
         this.#process.trace(`<- #${number} ${command.name} ${show(outcome.reply)}`);
-        this.#process.seenPosition = Math.max(this.#process.seenPosition, committedPosition);
+        this.#process.seenPosition = Math.max(this.#process.seenPosition, position);
         resolve(outcome.reply);
       });
     });
@@ -205,7 +218,7 @@ export class Link {
     this.#world.in(afterMS, () => {
       this.#process.deliver(`<- #${number} fails`, () => {
         // What only reads has changed nothing.
-        const failure = command.kind === 'read' ? this.#errors.unavailable() : error;
+        const failure = command.kind === 'write' ? error : this.#errors.unavailable();
         this.#process.trace(`<- #${number} fails: ${failure.message}`);
         reject(failure);
       });

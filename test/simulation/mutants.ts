@@ -13,6 +13,7 @@ import {
   heardTooLate,
   recreated,
   renewedDuringStop,
+  restored,
 } from './handmade.js';
 import { makeScenario, type Scenario, type Trouble } from './scenario.js';
 
@@ -206,7 +207,9 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the door serves what it has served',
     rule: '5.1',
-    patches: [patch(QUEUE, 'if (grant.firstToken <= this.handledToken) return;', '')],
+    patches: [
+      patch(QUEUE, 'if (grant.firstToken <= this.handledToken && !this.#standsUnserved(readOrder)) return;', ''),
+    ],
     troubles: [],
     breaks: ['history', 'INV-01', 'INV-06', 'INV-09'],
   },
@@ -216,8 +219,8 @@ const RULES: readonly Mutant[] = [
     patches: [
       patch(
         QUEUE,
-        'if (grant.firstToken <= this.handledToken) return;',
-        `if (grant.firstToken <= this.handledToken) return;
+        'if (grant.firstToken <= this.handledToken && !this.#standsUnserved(readOrder)) return;',
+        `if (grant.firstToken <= this.handledToken && !this.#standsUnserved(readOrder)) return;
     const seen = ((this as any).seen ??= new Set());
     const tickets = grant.tickets.map(({ n }) => n).join();
     if (seen.has(tickets)) return;
@@ -248,6 +251,35 @@ const RULES: readonly Mutant[] = [
     ],
     troubles: ['lossy', 'copies'],
     breaks: ['INV-05', 'INV-08', 'INV-11'],
+  },
+  {
+    name: 'a grant that was handled and stands is not given back',
+    rule: '5.1',
+    patches: [patch(QUEUE, 'return this.#run === null && readOrder > this.#endedOrder;', 'return false;')],
+    troubles: [],
+    scenario: restored,
+    breaks: ['INV-05', 'INV-08'],
+  },
+  {
+    name: 'reads are answered from before what a stream has delivered',
+    rule: '5.5',
+    off: ['event-moves-reads-on'],
+    troubles: ['lag', 'holds'],
+    breaks: ['history'],
+  },
+  {
+    name: 'reads are answered from before what replies have told',
+    rule: '5.5',
+    off: ['read-after-what-was-told'],
+    troubles: ['lag', 'holds'],
+    breaks: ['history', 'INV-08'],
+  },
+  {
+    name: 'a forced release is denied by a read that is not confirmed',
+    rule: '4 FORCE',
+    patches: [patch(FORCER, 'limit: 1, linearizable: true } as const', 'limit: 1 } as const')],
+    troubles: ['lag', 'force'],
+    breaks: ['INV-09'],
   },
   {
     name: 'whoever was not served never arrives again',
@@ -342,7 +374,7 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the audit delivers nothing',
     rule: '5.5',
-    patches: [patch(ENGINE, 'for (const [key, grant] of grants) this.#receive(key, grant);', '')],
+    patches: [patch(ENGINE, 'for (const [key, grant] of grants) this.#receive(key, grant, { readOrder });', '')],
     troubles: ['feed', 'leaves'],
     breaks: ['INV-05', 'INV-08'],
   },
@@ -370,7 +402,13 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the patrol delivers nothing',
     rule: '5.6',
-    patches: [patch(QUEUE, 'if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace });', '')],
+    patches: [
+      patch(
+        QUEUE,
+        'if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace, readOrder });',
+        '',
+      ),
+    ],
     troubles: ['feed'],
     breaks: ['INV-05'],
   },
@@ -420,7 +458,7 @@ const RULES: readonly Mutant[] = [
     name: 'no stream',
     rule: '5.7',
     patches: [
-      patch(ENGINE, 'onFact: ({ key, grant, trace }) => this.#receive(key, grant, trace),', 'onFact: () => {},'),
+      patch(ENGINE, 'onFact: ({ key, grant, trace }) => this.#receive(key, grant, { trace }),', 'onFact: () => {},'),
     ],
     troubles: [],
     breaks: ['INV-05'],

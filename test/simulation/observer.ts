@@ -433,12 +433,12 @@ export class Observer {
 
   // --- what is ended by force ---------------------------------------------------------------------------------------
 
-  /** A process asks for it; the result is called with the answer, and whether a read of it may have been of the past. */
-  forcing(request: ForceRequest): (answer: boolean | { readonly code: string }, stale: boolean) => void {
+  /** A process asks for it; the result is called with the answer. */
+  forcing(request: ForceRequest): (answer: boolean | { readonly code: string }) => void {
     const call = this.forces.asked(request);
-    return (answer, stale) => {
+    return (answer) => {
       const lock = this.#set.committed.get(call.key);
-      const known = stale || lock?.kind !== 'lock' ? null : lock;
+      const known = lock?.kind === 'lock' ? lock : null;
       this.#expect('INV-09', this.forces.answered(call, answer, known));
       if (answer === true) this.#expect('INV-06', this.#goesOnAfter(call));
     };
@@ -544,6 +544,7 @@ export class Observer {
 
   #onLock(entry: OplogEntry): void {
     const { id: key, before, after, author } = entry;
+    if (author.command === 'OPERATOR') return;
     const { run, wrong } = this.forces.noted(entry);
     this.#expect('history', wrong);
     if (run !== null) this.#endByForce(run);

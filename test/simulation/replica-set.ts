@@ -93,12 +93,26 @@ export type Outcome<T> = { readonly kind: 'done'; readonly reply: T } | { readon
 /** A command as it runs on the server: every `yield` is a place where other commands run. */
 export type Program<T> = Generator<undefined, T, undefined>;
 
+/** A primary whose commit point is behind: what majority reads see of it, and up to where. */
+interface Lag {
+  readonly seen: Snapshot;
+  readonly position: number;
+}
+
+/** A read that waits until it can be answered from late enough. */
+interface WaitingRead {
+  readonly after: number;
+  readonly start: (seen: Snapshot) => void;
+}
+
 interface Acknowledgement {
   readonly position: number;
   readonly settle: (committed: boolean) => void;
 }
 
 const EPOCH_MS = 1_700_000_000_000;
+/** How many committed writes are remembered, to take some of them back from what a lagging primary shows. */
+const RECENT_MAX = 100;
 
 export class ReplicaSet {
   readonly applied = new Map<string, Doc>();
@@ -108,6 +122,10 @@ export class ReplicaSet {
   readonly #settings: ReplicaSetSettings;
   readonly #listeners: ReplicaSetListener[] = [];
   readonly #uncommitted: OplogEntry[] = [];
+  /** The last committed writes. */
+  readonly #recent: OplogEntry[] = [];
+  #lag: Lag | null = null;
+  #waitingReads: WaitingRead[] = [];
   #acknowledgements: Acknowledgement[] = [];
   #position = 0;
   #committedPosition = 0;
@@ -138,6 +156,11 @@ export class ReplicaSet {
 
   get committedPosition(): number {
     return this.#committedPosition;
+  }
+
+  /** Up to where majority reads see now. */
+  get visiblePosition(): number {
+    return this.#lag?.position ?? this.#committedPosition;
   }
 
   get wallMS(): number {
@@ -203,8 +226,52 @@ export class ReplicaSet {
     this.#whenCommitted(this.#position, (kept) => done(kept ? { kind: 'done', reply } : { kind: 'interrupted' }));
   }
 
+  /** Starts a majority read: at once, or when what is visible has reached `after` (`afterClusterTime`). */
+  whenVisible(after: number, start: (seen: Snapshot) => void): void {
+    if (this.#lag === null) start(this.committed);
+    else if (after <= this.#lag.position) start(this.#lag.seen);
+    else this.#waitingReads.push({ after, start });
+  }
+
   /** A new primary: some of what was not committed is rolled back, and running commands are interrupted. */
   elect(): void {
+    this.#depose();
+    this.#catchUp();
+    this.#commit(this.#position);
+  }
+
+  /**
+   * Majority reads answer from before the last committed writes, and nothing more is committed, for a while: as on a new primary
+   * whose commit point is behind until it has committed an entry of its own term.
+   */
+  lag({ writesCount, forMS }: { readonly writesCount: number; readonly forMS: number }): void {
+    this.#depose();
+    this.#catchUp();
+    const seen = new Map(this.committed);
+    const hidden = this.#recent.slice(this.#recent.length - Math.min(writesCount, this.#recent.length));
+    for (const { id, before } of [...hidden].reverse()) {
+      if (before === null) seen.delete(id);
+      else seen.set(id, before);
+    }
+    const lag = { seen, position: (hidden[0]?.position ?? this.#committedPosition + 1) - 1 };
+    const kept = this.#position;
+    this.#lag = lag;
+    this.#commitDueAt = Math.max(this.#commitDueAt, this.#world.nowMS + forMS);
+    this.#world.in(forMS, () => {
+      if (this.#lag !== lag) return;
+      this.#catchUp();
+      this.#commit(kept);
+    });
+  }
+
+  #catchUp(): void {
+    this.#lag = null;
+    const waiting = this.#waitingReads;
+    this.#waitingReads = [];
+    for (const { start } of waiting) start(this.committed);
+  }
+
+  #depose(): void {
     this.#term += 1;
     const kept = this.#chance.whole(0, this.#uncommitted.length);
     const lost = this.#uncommitted.splice(kept);
@@ -216,7 +283,6 @@ export class ReplicaSet {
     this.#acknowledgements = [];
     // Even a write that survives is not acknowledged: its connection is gone.
     for (const { settle } of interrupted) settle(false);
-    this.#commit(this.#position);
   }
 
   #tick(): void {
@@ -244,6 +310,8 @@ export class ReplicaSet {
       if (entry.after === null) this.committed.delete(entry.id);
       else this.committed.set(entry.id, entry.after);
       this.#committedPosition = entry.position;
+      this.#recent.push(entry);
+      if (this.#recent.length > RECENT_MAX) this.#recent.shift();
       for (const listener of this.#listeners) listener.onCommitted(entry);
     }
     if (this.#uncommitted.length === 0) this.#committedPosition = this.#position;

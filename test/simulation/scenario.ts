@@ -42,11 +42,26 @@ export type Fault =
   | { readonly kind: 'kill'; readonly process: number; readonly atMS: number }
   | { readonly kind: 'close'; readonly process: number; readonly atMS: number }
   | { readonly kind: 'election'; readonly atMS: number }
+  /** An election whose winner answers majority reads from before the last writes, and commits nothing, for a while. */
+  | LagFault
   | { readonly kind: 'clock'; readonly atMS: number; readonly offsetMS: number }
   | { readonly kind: 'delete-lock'; readonly atMS: number; readonly key: string }
+  /** It is deleted, and put back from a copy after so long, unless it was made anew meanwhile. */
+  | { readonly kind: 'restore-lock'; readonly atMS: number; readonly key: string; readonly afterMS: number }
   | { readonly kind: 'delete-tickets'; readonly atMS: number; readonly key: string }
   | { readonly kind: 'delete-session'; readonly atMS: number; readonly process: number }
   | ForceFault;
+
+/** Majority reads lag behind what was delivered. */
+export interface LagFault {
+  readonly kind: 'lag';
+  readonly atMS: number;
+  /** How many of the last committed writes are not visible. */
+  readonly writesCount: number;
+  readonly forMS: number;
+  /** Whether it waits for the next grant that a stream delivers, and strikes then. */
+  readonly aimed: boolean;
+}
 
 /** A forced release of whoever holds a key then, or soon after. */
 export interface ForceFault {
@@ -100,7 +115,8 @@ export type Trouble =
   | 'cut-off'
   | 'idle'
   | 'operator'
-  | 'force';
+  | 'force'
+  | 'lag';
 
 export const TROUBLES: readonly Trouble[] = [
   'slow',
@@ -123,6 +139,7 @@ export const TROUBLES: readonly Trouble[] = [
   'idle',
   'operator',
   'force',
+  'lag',
 ];
 
 /** How often a scenario has a trouble, where not told otherwise. */
@@ -130,7 +147,7 @@ const TROUBLE_RATE = 0.25;
 /** Those that leave little else to happen. */
 const RARE: readonly Trouble[] = ['operator', 'cut-off', 'force'];
 /** Those with a chance of their own: the seeds that do not have them are what they were before these came. */
-const APART: readonly Trouble[] = ['force'];
+const APART: readonly Trouble[] = ['force', 'lag'];
 
 /** The scenario of a seed; `troubles` instead of those that the seed would draw. */
 export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scenario {
@@ -152,6 +169,7 @@ export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scena
   const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
   if (has.has('force'))
     faults.push(...makeForces({ chance: Chance.named(seed, 'forces'), processesCount, keys, windowMS }));
+  if (has.has('lag')) faults.push(...makeLags({ chance: Chance.named(seed, 'lags'), windowMS }));
   if (has.has('cut-off')) cutOff(Chance.named(seed, 'cut off'), { processes, calls, faults, keys });
   const idleLockTtlMS = has.has('idle') ? 1_000 : 3_600_000;
   const commitMS = has.has('slow') ? ([0.2, 30] as const) : ([0.2, 2] as const);
@@ -343,6 +361,16 @@ function makeForces({
     token: chance.hit(0.1) ? 'before' : 'standing',
     share: chance.fraction(),
     lateMS: chance.hit(0.3) ? chance.between(0, 30) : 0,
+  }));
+}
+
+function makeLags({ chance, windowMS }: Pick<Given, 'chance' | 'windowMS'>): Fault[] {
+  return Array.from({ length: chance.whole(1, 4) }, () => ({
+    kind: 'lag',
+    atMS: chance.between(0, windowMS + 200),
+    writesCount: chance.whole(0, chance.pick([3, 30])),
+    forMS: chance.between(10, chance.pick([100, 1_000])),
+    aimed: chance.hit(0.5),
   }));
 }
 

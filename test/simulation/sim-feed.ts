@@ -33,6 +33,7 @@ export interface Gap {
 
 /** What one event tells a session. */
 interface Event {
+  readonly position: number;
   readonly fact: GrantFact | null;
   readonly forced: ForcedFact | null;
 }
@@ -53,6 +54,9 @@ export class SimFeed implements ChangeFeed {
   readonly #link: Link;
   readonly #settings: FeedSettings;
   readonly #onForced: ((fact: ForcedFact) => () => void) | null;
+  /** Whether reads after an event are answered from no earlier than that event. */
+  readonly #movesReadsOn: boolean;
+  readonly #onGrantTold: () => void;
   readonly #streams = new Set<Stream>();
   readonly #history: OplogEntry[] = [];
 
@@ -66,6 +70,9 @@ export class SimFeed implements ChangeFeed {
     gaps: readonly Gap[];
     /** Asked before a note is told; what it gives is called when it was. */
     onForced?: (fact: ForcedFact) => () => void;
+    movesReadsOn?: boolean;
+    /** Called when a grant was delivered. */
+    onGrantTold?: () => void;
   }) {
     this.#world = given.world;
     this.#chance = given.chance;
@@ -74,6 +81,8 @@ export class SimFeed implements ChangeFeed {
     this.#link = given.link;
     this.#settings = given.settings;
     this.#onForced = given.onForced ?? null;
+    this.#movesReadsOn = given.movesReadsOn ?? true;
+    this.#onGrantTold = given.onGrantTold ?? (() => {});
     this.#set.listen({ onApplied: () => {}, onCommitted: (entry) => this.#onCommitted(entry) });
     for (const gap of given.gaps) this.#world.at(gap.fromMS, () => this.#break(gap.toMS));
   }
@@ -155,7 +164,7 @@ export class SimFeed implements ChangeFeed {
   }
 
   /** What of a write is told to that session: what it changed, or, where it comes as a replacement, all that names it. */
-  #eventOf(session: string, { before, after }: OplogEntry): Event | null {
+  #eventOf(session: string, { position, before, after }: OplogEntry): Event | null {
     if (after?.kind !== 'lock') return null;
     const was = before?.kind === 'lock' ? before : null;
     const grant = after.grant?.startsWith(`${session}/`) ? after.grant : null;
@@ -168,18 +177,21 @@ export class SimFeed implements ChangeFeed {
     const trace = after.trace !== undefined && (replaced || was?.trace !== after.trace) && { trace: after.trace };
     const fact = grant !== null && (isNewGrant || replaced) ? { key: after.id, grant, ...trace } : null;
     const forced = note !== null && (isNewNote || replaced) ? { key: after.id, note } : null;
-    return fact === null && forced === null ? null : { fact, forced };
+    return fact === null && forced === null ? null : { position, fact, forced };
   }
 
   /** The note first: what followed a run that was ended by hand may be a run of the same session. */
-  #tell(stream: Stream, { fact, forced }: Event, atMS: number): void {
+  #tell(stream: Stream, { position, fact, forced }: Event, atMS: number): void {
     const what = [
       ...(forced === null ? [] : [`note ${forced.key} ${JSON.stringify(forced.note)}`]),
       ...(fact === null ? [] : [`fact ${fact.key} ${fact.grant}`]),
     ];
     this.#deliver(stream, atMS, what.join(', '), () => {
+      if (this.#movesReadsOn) this.#process.seenPosition = Math.max(this.#process.seenPosition, position);
       if (forced !== null) this.#tellForced(stream, forced);
-      if (fact !== null && stream.state !== 'closed') stream.listener.onFact(fact);
+      if (fact === null || stream.state === 'closed') return;
+      stream.listener.onFact(fact);
+      this.#onGrantTold();
     });
   }
 

@@ -68,7 +68,9 @@ export class SimStore implements LockStore {
   }
 
   readQueue(request: QueueRequest): Promise<QueueView> {
-    return this.#read('PREFETCH', request, (seen) => this.#commands.readQueue(request, seen));
+    const program = (seen: Snapshot): Program<QueueView> => this.#commands.readQueue(request, seen);
+    if (request.linearizable) return this.#link.send({ name: 'LOOK', kind: 'linearizable', request, program });
+    return this.#read('PREFETCH', request, program);
   }
 
   handoff(request: Of<'handoff'>): Promise<boolean> {

@@ -11,7 +11,7 @@ import { type EngineModule, realEngine } from './engine-module.js';
 import { Link, SILENT_PEER_MS } from './link.js';
 import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
 import { type LockDoc, ReplicaSet } from './replica-set.js';
-import type { CallPlan, Fault, ForceFault, ProcessPlan, Scenario } from './scenario.js';
+import type { CallPlan, Fault, ForceFault, LagFault, ProcessPlan, Scenario } from './scenario.js';
 import { SimFeed } from './sim-feed.js';
 import { SimProcess } from './sim-process.js';
 import { SimStore } from './sim-store.js';
@@ -82,6 +82,8 @@ class Run {
   readonly #set: ReplicaSet;
   readonly #members: Member[];
   readonly #trace: string[] | null;
+  /** Lags that wait for a grant to be delivered. */
+  readonly #aimed: LagFault[] = [];
   #callsLeft = 0;
   #callsSeen = 0;
 
@@ -196,6 +198,7 @@ class Run {
       outages: plan.outages,
       errors,
       disturb: () => this.observer.disturb(),
+      readsWait: !this.#off.has('read-after-what-was-told'),
     });
     const feedChance = Chance.named(seed, `feed of ${name}`);
     const { feed: feedSettings, gaps } = plan;
@@ -208,6 +211,8 @@ class Run {
       settings: feedSettings,
       gaps,
       onForced: (fact) => this.observer.telling(process, fact),
+      movesReadsOn: !this.#off.has('event-moves-reads-on'),
+      onGrantTold: () => this.#world.in(0, () => this.#strike()),
     });
     const store = this.#watch(new SimStore(link, new Commands(this.#set, name, this.#off)), process);
     const aborts: Member['aborts'] = new Set();
@@ -338,11 +343,25 @@ class Run {
     else if (fault.kind === 'kill') this.#member(fault).process.kill();
     else if (fault.kind === 'close') this.#close(this.#member(fault));
     else if (fault.kind === 'election') this.#set.elect();
+    else if (fault.kind === 'lag' && fault.aimed) this.#aimed.push(fault);
+    else if (fault.kind === 'lag') this.#lag(fault);
     else if (fault.kind === 'clock') this.#set.setWallOffset(fault.offsetMS);
     else if (fault.kind === 'delete-lock') this.#deleteLock(fault.key);
+    else if (fault.kind === 'restore-lock') this.#restoreLock(fault);
     else if (fault.kind === 'delete-tickets') this.#deleteTickets(fault.key);
     else if (fault.kind === 'force') this.#force(fault, FORCE_LOOKS_MAX);
     else this.#deleteSession(this.#member(fault));
+  }
+
+  #lag(fault: LagFault): void {
+    this.observer.disturb();
+    this.#set.lag(fault);
+    this.#world.in(fault.forMS, () => this.observer.disturb());
+  }
+
+  #strike(): void {
+    const fault = this.#aimed.shift();
+    if (fault !== undefined) this.#lag(fault);
   }
 
   #member({ process }: { readonly process: number }): Member {
@@ -378,6 +397,16 @@ class Run {
     this.#set.write(key, null, { process: 'operator', command: 'OPERATOR' });
   }
 
+  #restoreLock({ key, afterMS }: { readonly key: string; readonly afterMS: number }): void {
+    const doc = this.#set.applied.get(key);
+    this.#deleteLock(key);
+    this.#world.in(afterMS, () => {
+      if (doc === undefined || this.#set.applied.has(key)) return;
+      this.observer.disturb();
+      this.#set.write(key, doc, { process: 'operator', command: 'OPERATOR' });
+    });
+  }
+
   #deleteTickets(key: string): void {
     this.observer.deletedByHand(key, null);
     for (const doc of [...this.#set.applied.values()]) {
@@ -409,23 +438,14 @@ class Run {
     });
   }
 
-  async #forceRelease(
-    { process, engine, plan }: Member,
-    request: Parameters<Engine['forceRelease']>[0],
-  ): Promise<void> {
-    const startedAt = this.#world.nowMS;
+  async #forceRelease({ process, engine }: Member, request: Parameters<Engine['forceRelease']>[0]): Promise<void> {
     process.trace(`force ${JSON.stringify(request)}`);
     const answered = this.observer.forcing({ process, ...request });
     const told = await engine.forceRelease(request).catch((error: unknown) => {
       return { code: String((error as { code?: unknown }).code ?? error) };
     });
     process.trace(`forced ${request.reason}: ${JSON.stringify(told)}`);
-    const { nowMS } = this.#world;
-    // A deposed primary that does not know it yet answers as of then.
-    const stale = plan.outages.some(
-      ({ kind, fromMS, toMS }) => kind === 'stale' && fromMS <= nowMS && startedAt <= toMS,
-    );
-    answered(told, stale);
+    answered(told);
   }
 
   get #shortestLeaseMS(): number {
@@ -510,7 +530,7 @@ function describe(event: EventPayload): string {
 }
 
 function losesMessages({ processes, faults }: Scenario): boolean {
-  if (faults.some(({ kind }) => kind === 'election')) return true;
+  if (faults.some(isElection)) return true;
   return processes.some(({ link, outages }) => link.loseReplyRate + link.loseRequestRate > 0 || outages.length > 0);
 }
 
@@ -535,7 +555,11 @@ function sleep(process: SimProcess, delayMS: number): Promise<void> {
 }
 
 function endOf(fault: Fault): number {
-  return fault.kind === 'stop' ? fault.atMS + fault.forMS : fault.atMS;
+  return fault.kind === 'stop' || fault.kind === 'lag' ? fault.atMS + fault.forMS : fault.atMS;
+}
+
+function isElection({ kind }: Fault): boolean {
+  return kind === 'election' || kind === 'lag';
 }
 
 /** The bounds that hold for all processes of a scenario together. */
@@ -544,7 +568,7 @@ function timesOf({ processes, faults, commitMS }: Scenario): Times {
   const heartbeatMS = most(({ options }) => options.heartbeatIntervalMS);
   const clocks = faults.some(({ kind }) => kind === 'clock');
   const tripMS = most(({ link, timerLateMS }) => (link.slowRate > 0 ? link.slowMS[1] : link.delayMS[1]) + timerLateMS);
-  const elections = faults.some(({ kind }) => kind === 'election');
+  const elections = faults.some(isElection);
   const resends =
     elections || processes.some(({ link, outages }) => link.loseReplyRate + link.slowRate > 0 || outages.length > 0);
   const streamIsGood = processes.every(

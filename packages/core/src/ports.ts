@@ -49,6 +49,11 @@ export interface QueueRequest {
   /** Sessions to leave out whole: dead ones. */
   readonly withoutSessions: readonly string[];
   readonly limit: number;
+  /**
+   * Set where a "no" is reported to somebody who knows a fact from elsewhere: the primary then confirms with a majority
+   * that it still is the primary, so that no older state is read. Costs a majority write.
+   */
+  readonly linearizable?: true;
 }
 
 /** One lock document of a patrol, with the first tickets of its queue. */

@@ -151,6 +151,19 @@ describe('Q5: a lock document that an operator deletes', () => {
     await last.unlock();
   });
 
+  it('and puts back later is released by the session that lost it, so that INV-05 holds for the next caller', async () => {
+    const holder = await database.connected({ ...QUICK, heartbeatIntervalMS: 100 });
+    const lock = await holder.locks.lock(PAIR);
+    const document = await locks().findOne({ _id: readKey(PAIR) });
+    await deleteLater(lock);
+    await eventually(() => lock.signal.aborted);
+    await locks().insertOne({ ...document, _id: readKey(PAIR) });
+    const next = await (await database.connected(SLOW)).locks.lock({ ...PAIR, timeoutMS: 10_000 });
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
+    expect(holder.seen('session:lost')).toEqual([]);
+    await next.unlock();
+  });
+
   it('with all the tickets beside it costs nobody the lock: who waited arrives again', async () => {
     const holder = await database.connected(QUICK);
     const lock = await holder.locks.lock(PAIR);

@@ -295,9 +295,13 @@ export class Engine {
   }
 
   /** A grant to the current session, from wherever it was learnt. */
-  #receive(key: string, grant: string, trace?: string): void {
+  #receive(
+    key: string,
+    grant: string,
+    report: { readonly trace?: string | undefined; readonly readOrder?: number },
+  ): void {
     const queue = this.#queue(key);
-    queue.receive(grant, { trace });
+    queue.receive(grant, report);
     if (queue.idle) this.#retire(queue);
   }
 
@@ -500,7 +504,7 @@ export class Engine {
     });
     opening.catch(() => {});
     const listener: FeedListener = {
-      onFact: ({ key, grant, trace }) => this.#receive(key, grant, trace),
+      onFact: ({ key, grant, trace }) => this.#receive(key, grant, { trace }),
       onForced: ({ key, note }) => this.#loseForced(key, note),
       onLag: (lag) => this.#emit('stream:delivered', { session: session.id, ...lag }),
       onOpened: () => {
@@ -567,7 +571,7 @@ export class Engine {
     const grants = new Map(
       (await untilAcknowledged(this.#attempts, session, read)).map(({ key, grant }) => [key, grant]),
     );
-    for (const [key, grant] of grants) this.#receive(key, grant);
+    for (const [key, grant] of grants) this.#receive(key, grant, { readOrder });
     const fallen = [...this.#queues.values()].filter(({ key, run }) => {
       const judged = run !== null && run.phase === 'serving' && run.order < readOrder;
       return judged && grants.get(key) !== run.text;
@@ -822,7 +826,7 @@ export class Engine {
   }
 
   #receiveIfOurs(key: string, grant: string): void {
-    if (this.#session !== null && grant.startsWith(`${this.#session.id}/`)) this.#receive(key, grant);
+    if (this.#session !== null && grant.startsWith(`${this.#session.id}/`)) this.#receive(key, grant, {});
   }
 
   #patrolHost(onFailure: (error: unknown) => void): ConstructorParameters<typeof Patrol>[0] {

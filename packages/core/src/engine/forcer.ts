@@ -72,7 +72,7 @@ export class Forcer {
     const release = { key: request.key, lifetime, unsettled: false };
     let note: string | null = null;
     for (let triesCount = 1; triesCount <= TRIES_MAX; triesCount += 1) {
-      const { lock } = await this.#send(release, () => this.#read(request.key, []));
+      const { lock } = await this.#send(release, () => this.#readConfirmed(request.key));
       const standing = standingOf(lock, { ...request, call });
       if (standing === null) return this.#endedBefore(request.key, lock, note);
       note = standing.forced;
@@ -112,6 +112,12 @@ export class Forcer {
     if (outcome?.kind !== 'vacated' && outcome?.kind !== 'granted') return false;
     this.#host.onForced(key, forced, outcome.kind === 'granted' ? outcome.grant : null);
     return true;
+  }
+
+  /** The token may be known from elsewhere, and newer than what this client has seen: an older state must not deny it. */
+  #readConfirmed(key: string): ReturnType<LockStore['readQueue']> {
+    const request = { key, withoutTickets: [], withoutSessions: [], limit: 1, linearizable: true } as const;
+    return this.#host.store.readQueue(request);
   }
 
   #read(key: string, withoutTickets: readonly string[]): ReturnType<LockStore['readQueue']> {

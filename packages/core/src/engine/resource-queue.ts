@@ -36,6 +36,8 @@ const NONE_DELETED: Set<string> = new Set();
 export interface QueueMemory {
   /** The last token that came through the door. */
   readonly handledToken: number;
+  /** When the last run of this session ended here, in the client's order of reads; 0: none has. */
+  readonly endedOrder: number;
   readonly holder: Grant | null;
   readonly born: number | null;
   /** When it was last passed on to others; -Infinity: not that we know. */
@@ -62,6 +64,8 @@ interface GrantReport {
   readonly emptyAt?: number | undefined;
   /** By which span the lock was held last, as stored. */
   readonly trace?: string | undefined;
+  /** When the read that reports it was sent, in the client's order of reads; absent: no read reports it. */
+  readonly readOrder?: number;
 }
 
 /** What the queue needs of the client it belongs to. */
@@ -114,6 +118,7 @@ export class ResourceQueue implements HoldOwner {
   /** Ends the worker's wait for the stream. */
   #interrupt: (() => void) | null = null;
   #born: number | null;
+  #endedOrder: number;
   #holder: Grant | null;
   #passedOnAt: number;
   #deletions: Set<Promise<void>> = NO_DELETIONS;
@@ -131,6 +136,7 @@ export class ResourceQueue implements HoldOwner {
     this.key = key;
     this.handledToken = memory?.handledToken ?? 0;
     this.#born = memory?.born ?? null;
+    this.#endedOrder = memory?.endedOrder ?? 0;
     this.#passedOnAt = memory?.passedOnAt ?? Number.NEGATIVE_INFINITY;
     this.#host = host;
     // Whoever held it then may be long gone.
@@ -145,7 +151,7 @@ export class ResourceQueue implements HoldOwner {
   get memory(): QueueMemory {
     const { handledToken } = this;
     const holder = this.#passedOnLately ? this.#holder : null;
-    return { handledToken, holder, born: this.#born, passedOnAt: this.#passedOnAt };
+    return { handledToken, endedOrder: this.#endedOrder, holder, born: this.#born, passedOnAt: this.#passedOnAt };
   }
 
   /** Who holds the lock, as far as was read. */
@@ -202,17 +208,25 @@ export class ResourceQueue implements HoldOwner {
    * Every report of a grant to this session: a reply, a fact, the patrol, the audit. Drops what was handled; serves
    * what is awaited; passes on what is not.
    */
-  receive(text: string, { emptyAt, trace }: GrantReport = {}): void {
+  receive(text: string, { emptyAt, trace, readOrder = 0 }: GrantReport = {}): void {
     const session = this.#host.session;
     const grant = parseGrant(text);
     if (session === null || grant === null || grant.session !== session.id || !session.check()) return;
-    if (grant.firstToken <= this.handledToken) return;
-    this.handledToken = lastToken(grant);
+    if (grant.firstToken <= this.handledToken && !this.#standsUnserved(readOrder)) return;
+    this.handledToken = Math.max(this.handledToken, lastToken(grant));
     this.#replaceRun();
     const run = this.#startRun(session, text, grant, traceparentBefore(grant.firstToken, trace));
     if (emptyAt === undefined) void this.#prefetch(run);
     else run.successors = { arrivals: emptyAt, next: null, readAt: this.#host.clock.nowMS() };
     this.#serveNext(run);
+  }
+
+  /**
+   * Whether a grant that was handled has to be released once more: a read that was sent after its run ended here still
+   * finds it, and only this session can give it back.
+   */
+  #standsUnserved(readOrder: number): boolean {
+    return this.#run === null && readOrder > this.#endedOrder;
   }
 
   /** A newer grant tells that the one before stands no more: released by us, or lost. */
@@ -301,7 +315,9 @@ export class ResourceQueue implements HoldOwner {
 
   /** The run that begins with this token was ended by somebody: reports of it come too late. */
   endedByHand(firstToken: number): void {
-    this.handledToken = Math.max(this.handledToken, firstToken);
+    if (firstToken <= this.handledToken) return;
+    this.handledToken = firstToken;
+    this.#endedOrder = this.#host.nextOrder();
   }
 
   /** The run stands no more although we did not release it. Those of it who were not served wait again. */
@@ -360,7 +376,9 @@ export class ResourceQueue implements HoldOwner {
 
   #endRun(run: HeldRun, released: boolean): void {
     run.end(released);
-    if (this.#run === run) this.#run = null;
+    if (this.#run !== run) return;
+    this.#run = null;
+    this.#endedOrder = this.#host.nextOrder();
   }
 
   /** Those that waited before keep their order among those that wait here. One that would only try was answered by nobody. */
@@ -755,7 +773,7 @@ export class ResourceQueue implements HoldOwner {
   review(seen: AwaitedLock | null, missing: readonly Ticket[], readOrder: number): void {
     const ended = parseForced(seen?.lock.forced);
     if (ended !== null && ended.session === this.#host.session?.id) this.endedByHand(ended.fencingToken);
-    if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace });
+    if (seen?.lock.grant) this.#noteGrant(seen.lock.grant, { trace: seen.lock.trace, readOrder });
     const gone = missing.filter(
       (ticket) => this.#tickets.has(ticket.n) && ticket.arrivedOrder !== null && ticket.arrivedOrder < readOrder,
     );

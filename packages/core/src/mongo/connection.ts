@@ -2,8 +2,9 @@
  * Sending commands: with our own read preference, read concern and BSON options whatever the connection's defaults are,
  * with a limit, and with every failure turned into a public error. It knows no lock; `store.ts` and `feed.ts` call it.
  *
- * It keeps the latest operation time of the replies. Every read waits for it (`afterClusterTime`), because a majority
- * read alone may answer from before our own last write when another primary was elected in between.
+ * It keeps the latest operation time that this client has seen: in replies, and in the events of its change streams.
+ * Every read waits for it (`afterClusterTime`). A majority read alone may answer from an earlier state after an election,
+ * because the commit point of a new primary is behind until it has committed an entry of its own term.
  */
 import type { ClientSession, Timestamp } from 'mongodb';
 import type { Clock } from '../base/clock.js';
@@ -60,7 +61,7 @@ export class Connection {
     this.#clock = clock;
   }
 
-  /** The latest operation time of a reply, always one that a majority has. */
+  /** The latest operation time of a reply or an event, always one that a majority has. */
   get operationTime(): Timestamp | null {
     return this.#operationTime;
   }
@@ -115,12 +116,12 @@ export class Connection {
   }
 
   /** Sends a read, which sees all our own writes. Only one batch is asked for: whoever needs more asks for less at a time. */
-  async read(command: Command): Promise<Batch> {
+  async read(command: Command, level: 'majority' | 'linearizable' = 'majority'): Promise<Batch> {
     await this.open(); // which forgets the time where the client is another one
-    const after = this.#operationTime;
-    const readConcern = { level: 'majority', ...(after !== null && { afterClusterTime: after }) };
+    const after = level === 'majority' ? this.#operationTime : null;
+    const readConcern = { level, ...(after !== null && { afterClusterTime: after }) };
     const reply = await this.ask({ ...command, readConcern });
-    this.#noteTime(reply);
+    this.noteTime(reply);
     const { documents, id } = cursorOf(reply);
     if (id === null) return { documents, more: false };
     // The cursor would go by itself some minutes later.
@@ -135,6 +136,15 @@ export class Connection {
     } catch (error) {
       throw failureOf(error, 'read');
     }
+  }
+
+  /**
+   * Later reads see at least what this reply or event has told. Only for what a majority has: a read that waits for more
+   * would wait for as long as the majority lags.
+   */
+  noteTime({ operationTime: time }: Reply): void {
+    if (!isTimestamp(time)) return;
+    if (this.#operationTime === null || time.greaterThan(this.#operationTime)) this.#operationTime = time;
   }
 
   /** A driver session for commands that must share one; whoever asks ends it. */
@@ -154,7 +164,7 @@ export class Connection {
     const reply = await this.#send(command, {});
     const failure = writeErrorOf(reply);
     if (failure !== null) throw failure;
-    this.#noteTime(reply);
+    this.noteTime(reply);
     return reply;
   }
 
@@ -181,12 +191,6 @@ export class Connection {
     const abort = (): void => controller.abort(new CommandLimitError(`No answer within ${limitMS} ms`));
     const timer = this.#clock.setTimer(abort, limitMS);
     return { signal: controller.signal, end: () => timer.cancel() };
-  }
-
-  /** Only of what a majority has: a read that waits for more would wait for as long as the majority lags. */
-  #noteTime({ operationTime: time }: Reply): void {
-    if (!isTimestamp(time)) return;
-    if (this.#operationTime === null || time.greaterThan(this.#operationTime)) this.#operationTime = time;
   }
 }
 

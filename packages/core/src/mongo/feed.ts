@@ -224,7 +224,11 @@ class Stream implements FeedHandle {
   }
 
   #deliver(documents: readonly Reply[]): void {
-    for (const document of documents) this.#options.deliver(document, (call) => this.#tell(call));
+    for (const document of documents) {
+      // Before the listener acts on it: what it reads then must not be older than the event.
+      this.#connection.noteTime(document);
+      this.#options.deliver(document, (call) => this.#tell(call));
+    }
   }
 
   /** Whether to open again; if not, the listener has been told why. */

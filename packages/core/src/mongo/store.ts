@@ -101,7 +101,8 @@ export class MongoLockStore implements LockStore {
   }
 
   async readQueue(request: QueueRequest): Promise<QueueView> {
-    const { documents } = await this.#connection.read(queue.readQueueCommand(this.#names.locks, request));
+    const command = queue.readQueueCommand(this.#names.locks, request);
+    const { documents } = await this.#connection.read(command, request.linearizable ? 'linearizable' : 'majority');
     const [first, ...others] = documents;
     const found = first !== undefined && isDocument(first.lock);
     const tickets = found ? others : documents;

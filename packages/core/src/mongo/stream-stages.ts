@@ -37,6 +37,7 @@ export function streamStages({
         forced: writtenValue('forced'),
         trace: writtenValue('trace'),
         writtenAt: '$wallTime',
+        operationTime: '$clusterTime',
       },
     },
   ];
@@ -65,7 +66,13 @@ export function watchStages({
         ],
       },
     },
-    { $project: { key: '$documentKey._id', ...Object.fromEntries(COUNTS.map((name) => [name, writtenValue(name)])) } },
+    {
+      $project: {
+        key: '$documentKey._id',
+        operationTime: '$clusterTime',
+        ...Object.fromEntries(COUNTS.map((name) => [name, writtenValue(name)])),
+      },
+    },
   ];
 }
 
