@@ -192,12 +192,21 @@ describe('a stream', () => {
     await delivers(seen);
   });
 
+  it.each([13, 18, 8000])('that is refused for a moment with code %i is opened again', async (errorCode) => {
+    const { seen } = await open(`refused${errorCode}`);
+    await failCommands(seen.session, { times: 2, failCommands: ['getMore', 'aggregate'], errorCode });
+    await nudge(seen);
+    await eventually(() => seen.openedCount === 2);
+    expect(seen.turns).toEqual(['opened', 'interrupted', 'opened']);
+    await delivers(seen);
+  });
+
   it('is refused for good, with nothing more to come, when a privilege is taken away', async () => {
     const { seen } = await open('deprived');
-    await failCommands('deprived', { times: 1, failCommands: ['getMore'], errorCode: 13 });
+    await failCommands('deprived', { times: 50, failCommands: ['getMore', 'aggregate'], errorCode: 13 });
     await nudge(seen);
-    await eventually(() => seen.calls.includes('refused'));
-    expect(seen.turns).toEqual(['opened', 'refused']);
+    await eventually(() => seen.calls.includes('refused'), 10_000);
+    expect(seen.turns).toEqual(['opened', 'interrupted', 'refused']);
     expect(seen.causes[0]).toMatchObject({ code: 'LOCK_MISSING_PRIVILEGES' });
   });
 

@@ -3,7 +3,14 @@
  * `mongo/`: variables are read when a command starts, statements of one command interleave with other commands. `off`
  * names conditions that a mutation test has switched off; nothing else may weaken them. Called by `store.ts`.
  */
-import type { NotedArrivals, QueueRequest, ReapRequest, SessionDraft, StandingGrant } from '#core/ports.js';
+import type {
+  NotedArrivals,
+  QueueRequest,
+  ReapRequest,
+  SessionDraft,
+  StandingGrant,
+  StoredTicket,
+} from '#core/ports.js';
 import { DOCUMENT_VERSION, type LockState, type SessionState, type TicketState } from '#core/protocol/documents.js';
 import { callersCount, formatGrant, formatTicket, parseGrant, type TicketRef } from '#core/protocol/grant.js';
 import { arrivalNumber } from '#core/protocol/transitions.js';
@@ -205,6 +212,13 @@ export class Commands {
     return [...seen.values()].flatMap((doc) => {
       if (doc.kind !== 'lock' || doc.grant === null || !doc.grant.startsWith(`${request.session}/`)) return [];
       return [{ key: doc.id, grant: doc.grant }];
+    });
+  }
+
+  *readTicketsOf(request: { session: string }, seen: Snapshot): Program<StoredTicket[]> {
+    yield;
+    return [...seen.values()].flatMap((doc) => {
+      return doc.kind === 'ticket' && doc.session === request.session ? [{ key: doc.key, n: doc.n }] : [];
     });
   }
 

@@ -128,6 +128,7 @@ class ConformanceRun {
     () => this.#clear(),
     () => this.#bury(),
     () => this.#readGrants(),
+    () => this.#readTickets(),
     () => this.#readAwaited(),
     () => this.#open(),
     () => this.#renew(),
@@ -234,6 +235,13 @@ class ConformanceRun {
     const grants = await this.#ports.settle(this.#ports.store.readGrantsOf(request));
     const shown = grants.map(({ key, grant }) => this.#show(`${key}|${grant}`)).sort();
     return this.#line('AUDIT', request, shown.join(' '));
+  }
+
+  async #readTickets(): Promise<string> {
+    const request = { session: this.#session() };
+    const tickets = await this.#ports.settle(this.#ports.store.readTicketsOf(request));
+    const shown = tickets.map(({ key, n }) => `${key}|${n}`).sort();
+    return this.#line('TICKETS', request, shown.join(' '));
   }
 
   async #readAwaited(): Promise<string> {

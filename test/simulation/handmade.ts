@@ -63,6 +63,28 @@ export function restored(seed: number): Scenario {
   return handmade(seed, [holder, next], [{ kind: 'restore-lock', atMS, key: 'a', afterMS: 800 }]);
 }
 
+/**
+ * Callers leave the queue of a lock that is held for long, and a message may take several leases: an arrival that was sent again
+ * comes once more when its caller has gone, and its ticket was deleted twice.
+ */
+export function lateArrivals(seed: number): Scenario {
+  const holder = { process: 0, atMS: 0, holdMS: 20_000 };
+  const waiters = Array.from({ length: 12 }, (_, index) => ({
+    process: 1 + (index % 3),
+    atMS: 100 + 90 * index,
+    holdMS: 0,
+  }));
+  const scenario = handmade(seed, [holder, ...waiters]);
+  const processes = scenario.processes.map((plan) => {
+    return { ...plan, link: { ...plan.link, slowRate: 0.15, slowMS: [1_000, 8_000] as const } };
+  });
+  // One caller of each process stays, so that its session lives.
+  const calls = scenario.calls.map((call, index) => {
+    return index === 0 || index > 9 ? call : { ...call, abort: { kind: 'after', ms: 1_500 } as const };
+  });
+  return { ...scenario, processes, calls };
+}
+
 /** Somebody arrives at the very moment in which a holder that came from the queue reads what is behind it. */
 export function arrivesDuringPrefetch(seed: number): Scenario {
   const atMS = Chance.named(seed, 'arrival').between(58, 66);

@@ -11,6 +11,7 @@ import {
   deadHeads,
   deletedBeforeHandoff,
   heardTooLate,
+  lateArrivals,
   recreated,
   renewedDuringStop,
   restored,
@@ -293,6 +294,14 @@ const RULES: readonly Mutant[] = [
     rule: '5.2 A6',
     patches: [patch(QUEUE, 'if (resent) this.#host.deleteTicketLater(session, n);', '{}')],
     troubles: ['slow', 'leaves'],
+    breaks: ['INV-08'],
+  },
+  {
+    name: 'own tickets that no caller waits in are not looked for',
+    rule: '5.5',
+    patches: [patch(ENGINE, 'if (session.mayHaveStrays) await this.#deleteStrays(session);', '')],
+    troubles: [],
+    scenario: lateArrivals,
     breaks: ['INV-08'],
   },
   {

@@ -193,6 +193,8 @@ export class Observer {
   readonly #tickets = new Map<string, { readonly key: string; readonly at: number }>();
   /** The runs that the stream of each process has said to be ended by hand. */
   readonly #told = new Map<SimProcess, Set<ForcedRun>>();
+  /** Since when a stored ticket of a living session was seen with no caller that waits in it. */
+  readonly #strayedAt = new Map<string, number>();
   /** Tickets that were deleted once. A copy of their arrival may have made them anew. */
   readonly #deletedTickets = new Set<string>();
   readonly #lost = new Set<string>();
@@ -503,6 +505,7 @@ export class Observer {
     if (after?.kind === 'ticket' && before === null) this.#tickets.set(id, { key: after.key, at: this.#world.nowMS });
     if (before?.kind === 'ticket' && after === null) {
       this.#tickets.delete(id);
+      this.#strayedAt.delete(id);
       this.#deletedTickets.add(id);
     }
     const ended = after === null || (after.kind === 'session' && after.state === 'dead');
@@ -657,6 +660,26 @@ export class Observer {
     return since.length === 0 ? null : Math.min(...since);
   }
 
+  /** INV-08 while a session lives: looked at every now and then, as progress is. */
+  checkStrays(): void {
+    const { leaseMS, slackMS } = this.#times;
+    for (const [id, { key }] of this.#tickets) {
+      const process = this.#processOf(id);
+      const waits = this.calls.some((call) => call.process === process && call.key === key && call.waiting);
+      if (process === null || waits || this.#writtenByCopy.has(id)) {
+        this.#strayedAt.delete(id);
+        continue;
+      }
+      const since = Math.max(this.#strayedAt.get(id) ?? this.#world.nowMS, this.disturbedAt);
+      this.#strayedAt.set(id, since);
+      const owed = this.#world.nowMS - since > leaseMS + slackMS;
+      this.#expect(
+        'INV-08',
+        owed ? `ticket ${id} of ${key} is there for more than a lease, and no caller waits` : null,
+      );
+    }
+  }
+
   #causeOf(key: string): StallCause {
     const doc = this.#set.committed.get(key);
     const vacant = doc?.kind !== 'lock' || doc.grant === null;
@@ -667,7 +690,7 @@ export class Observer {
     return this.#processOf(grant) !== null;
   }
 
-  /** The running process whose current session a grant names. */
+  /** The running process whose current session a grant or a ticket names. */
   #processOf(grant: string): SimProcess | null {
     for (const [process, session] of this.sessions) {
       if (grant.startsWith(`${session}/`) && process.state === 'running') return process;

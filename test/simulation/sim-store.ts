@@ -10,6 +10,7 @@ import type {
   ReapRequest,
   SessionDraft,
   StandingGrant,
+  StoredTicket,
 } from '#core/ports.js';
 import type { LockState, SessionState } from '#core/protocol/documents.js';
 import type { Commands } from './commands.js';
@@ -99,6 +100,10 @@ export class SimStore implements LockStore {
 
   readGrantsOf(request: Of<'readGrantsOf'>): Promise<readonly StandingGrant[]> {
     return this.#read('AUDIT', request, (seen) => this.#commands.readGrantsOf(request, seen));
+  }
+
+  readTicketsOf(request: Of<'readTicketsOf'>): Promise<readonly StoredTicket[]> {
+    return this.#read('TICKETS', request, (seen) => this.#commands.readTicketsOf(request, seen));
   }
 
   readAwaited(request: Of<'readAwaited'>): Promise<AwaitedView> {

@@ -167,6 +167,7 @@ class Run {
 
   #everyNowAndThen(): void {
     this.observer.checkProgress();
+    this.observer.checkStrays();
     this.#removeIdleLocks();
     this.#world.in(PROGRESS_CHECK_MS, () => this.#everyNowAndThen());
   }

@@ -84,6 +84,7 @@ export class StubPorts {
     deleteTickets: () => undefined,
     deleteTicketsOf: () => undefined,
     readGrantsOf: () => [...this.#grants].flatMap(([key, grant]) => (grant === null ? [] : [{ key, grant }])),
+    readTicketsOf: () => [],
     readAwaited: ({ keys, ticketIds }) => ({
       locks: new Map(keys.map((key) => [key, { lock: this.#lock(key), head: [] }])),
       unreadable: [],

@@ -25,7 +25,10 @@ export interface SessionDraft {
 export interface ReapRequest {
   readonly session: string;
   readonly clockSkewMS: number;
-  /** The reaper's own lease: how long the mark left for an *absent* session must stand before it convicts. */
+  /**
+   * How long the mark left for an *absent* session must stand before it convicts: the reaper's own lease, or that of the
+   * session where it was read before and is longer.
+   */
   readonly leaseMS: number;
   /** Given when these beats stood still for one lease of that session: then `until` need only have passed. */
   readonly unchangedBeats?: number;
@@ -75,6 +78,12 @@ export interface AwaitedView {
 export interface StandingGrant {
   readonly key: string;
   readonly grant: string;
+}
+
+/** A ticket of a session, as the grant check reads it. */
+export interface StoredTicket {
+  readonly key: string;
+  readonly n: number;
 }
 
 /** Tickets of one key that may be noted as its first arrival. */
@@ -164,6 +173,8 @@ export interface LockStore {
 
   /** The audit's read: every lock document whose grant names this session. */
   readGrantsOf(request: { readonly session: string }): Promise<readonly StandingGrant[]>;
+  /** Every ticket of this session. */
+  readTicketsOf(request: { readonly session: string }): Promise<readonly StoredTicket[]>;
   /** The patrol's read: awaited documents, the first `headLimit` tickets of each, and which tickets of ours exist. */
   readAwaited(request: {
     readonly keys: readonly string[];

@@ -9,6 +9,7 @@ import { readQueueCommand } from '#core/mongo/queue-commands.js';
 import { type LockKeyPart, readKey } from '#core/protocol/key.js';
 import { GRANTED_FIELDS, given, itLeavesNothingBehind, type Pair, useDatabase } from '../../support/database.js';
 import { eventually, rejection } from '../../support/eventually.js';
+import { Gate, hooked, type StoreHooks } from '../../support/hooked-ports.js';
 
 const database = useDatabase(import.meta.url);
 const PAIR = { resource: 'account', id: 7 };
@@ -174,6 +175,35 @@ describe('Q5: a lock document that an operator deletes', () => {
     const next = await waiting;
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
     await eventually(() => lock.signal.aborted);
+    await next.unlock();
+  });
+});
+
+describe('Q5: a session document that an operator deletes', () => {
+  it('INV-01 costs its holder nothing before its lease has passed, where those who wait have a shorter one', async () => {
+    const LEASE_MS = 3_000;
+    // It is cut off, so that nothing but its local deadline ends its hold.
+    const gate = new Gate();
+    const renewSession: StoreHooks['renewSession'] = async (send) => {
+      await gate.pass();
+      return send();
+    };
+    const holder = await database.connected(
+      { ...SLOW, leaseDurationMS: LEASE_MS, patrolIntervalMS: LEASE_MS },
+      hooked({ renewSession }),
+    );
+    const lock = await holder.locks.lock(PAIR);
+    const waiter = await database.connected({ ...QUICK, leaseDurationMS: 1_000, patrolIntervalMS: 100 });
+    const waiting = waiter.locks.lock(PAIR);
+    await database.untilWaiting(PAIR, 1);
+    const readSessions = () => waiter.commands.names.filter((name) => name === 'aggregate.sessions').length;
+    const count = readSessions();
+    await eventually(() => readSessions() > count + 1);
+    await database.db.collection<{ _id: string }>('dlocks.sessions').deleteOne({ _id: holder.session });
+    const next = await waiting;
+    expect(lock.held).toBe(false);
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
+    gate.open();
     await next.unlock();
   });
 });

@@ -6,6 +6,7 @@
 import type { Lock } from 'mongo-distributed-locks';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '#core/base/clock.js';
+import { LockMissingPrivilegesError, LockUnavailableError } from '#core/errors.js';
 import { arriveCommand } from '#core/mongo/queue-commands.js';
 import type { LockStore } from '#core/ports.js';
 import { given, itLeavesNothingBehind, useDatabase } from '../../support/database.js';
@@ -152,6 +153,67 @@ describe('W3 (INV-07, INV-09): a release of which the outcome is unknown', () =>
   }
 });
 
+describe('W2 (INV-09): a first try of which the outcome is unknown', () => {
+  const unavailable = async (): Promise<never> => {
+    throw new LockUnavailableError('No primary was found.');
+  };
+
+  it.each(['dropRequest', 'dropReply'] as const)(
+    '(%s) is not reported as not done, though then no primary is found',
+    async (drop) => {
+      const { wire, client } = await wired(SLOW);
+      client.expectsErrors = true;
+      wire[drop]({ method: 'tryGrant' });
+      const refused = wire.replaceRequest({ method: 'tryGrant', times: 2 }, unavailable);
+      const lock = await client.locks.lock(PAIR);
+      expect(refused.taken).toHaveLength(2);
+      expect(await lock.unlock()).toBe(true);
+      await untilFree();
+    },
+  );
+
+  it('is gone on with for a call that only tries, and leaves nothing when the user is refused meanwhile', async () => {
+    const { wire, client } = await wired(SLOW);
+    client.expectsErrors = true;
+    wire.dropReply({ method: 'tryGrant' });
+    wire.replaceRequest({ method: 'tryGrant' }, async () => {
+      throw new LockMissingPrivilegesError('The user may not write.');
+    });
+    const lock = given(await client.locks.tryLock(PAIR));
+    expect(await lock.unlock()).toBe(true);
+    await untilFree();
+  });
+});
+
+describe('INV-08: a copy of an arrival that comes when its caller has gone', () => {
+  it('leaves a ticket that its session finds and deletes, while the lock is still held', async () => {
+    const LEASE_MS = 1_500;
+    const holder = await locked();
+    const { wire, client } = await wired({ ...SLOW, leaseDurationMS: LEASE_MS, patrolIntervalMS: LEASE_MS });
+    // Sent again after half a lease, and deleted once more a lease later.
+    const late = wire.holdRequest({ method: 'arrive' });
+    const controller = new AbortController();
+    const waiting = client.locks.lock({ ...PAIR, signal: controller.signal });
+    await late.reached();
+    await database.untilWaiting(PAIR, 1);
+    controller.abort(new Error('enough'));
+    expect(await rejection(waiting)).toEqual(new Error('enough'));
+    await eventually(() => wire.callsOf('deleteTickets').filter(({ state }) => state === 'answered').length >= 2);
+    expect(await database.waitersCount(PAIR)).toBe(0);
+    // Keeps its session open.
+    const other = await client.locks.lock({ ...PAIR, id: 'other' });
+    late.letGo();
+    await database.untilWaiting(PAIR, 1);
+    const arrivedAt = systemClock.nowMS();
+    await eventually(async () => (await database.waitersCount(PAIR)) === 0);
+    expect(systemClock.nowMS() - arrivedAt).toBeLessThan(LEASE_MS);
+    expect((await client.locks.inspect(PAIR)).waiters).toEqual([]);
+    await other.unlock();
+    await holder.unlock();
+    await untilFree();
+  });
+});
+
 describe('W4: a renewal', () => {
   const LEASE_MS = 1_500;
   const SETTINGS = { leaseDurationMS: LEASE_MS, clockSkewMS: 500, idleMS: 60_000 };
@@ -187,6 +249,35 @@ describe('W4: a renewal', () => {
     silent.letGo();
     expect(await lock.unlock()).toBe(false);
     expect(lock.held).toBe(false);
+  });
+
+  it('that is refused, as for a user who is made anew, is sent again until the local deadline', async () => {
+    const { wire, client } = await wired(SETTINGS);
+    client.expectsErrors = true;
+    const lock = await client.locks.lock(PAIR);
+    const refuse = async (): Promise<never> => {
+      throw new LockMissingPrivilegesError('The database user could not log in.');
+    };
+    const refused = wire.replaceRequest({ method: 'renewSession', times: 2 }, refuse);
+    await eventually(() => refused.taken.length === 2);
+    const last = refused.taken.at(-1)?.at ?? 0;
+    await eventually(() => wire.callsOf('renewSession').some(({ at, state }) => at > last && state === 'answered'));
+    await eventually(() => systemClock.nowMS() > last + LEASE_MS - MARGIN_MS);
+    expect(client.seen('session:lost')).toEqual([]);
+    expect(await lock.unlock()).toBe(true);
+  });
+
+  it('that is refused for good ends the session at its local deadline, not before', async () => {
+    const { wire, client } = await wired(SETTINGS);
+    client.expectsErrors = true;
+    const lock = await client.locks.lock(PAIR);
+    const renewed = await eventually(() => wire.callsOf('renewSession').find(({ state }) => state === 'answered'));
+    wire.replaceRequest({ method: 'renewSession', times: ALL }, async () => {
+      throw new LockMissingPrivilegesError('The database user could not log in.');
+    });
+    expect(await watchUntil(renewed.at + LEASE_MS - MARGIN_MS, lock)).toEqual([]);
+    await eventually(() => lock.signal.aborted);
+    expect(await lock.unlock()).toBe(false);
   });
 
   it('that is answered late counts from its start, not from its answer', async () => {

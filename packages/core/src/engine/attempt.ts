@@ -56,6 +56,11 @@ export function mayPass(error: unknown): boolean {
   return !(error instanceof LockError) || error.code === 'LOCK_UNAVAILABLE' || error.code === 'LOCK_OUTCOME_UNKNOWN';
 }
 
+/** Whether a write that failed so may have been applied, or may be yet. */
+export function mayBeApplied(error: unknown): boolean {
+  return mayPass(error) && (error as { code?: unknown }).code !== 'LOCK_UNAVAILABLE';
+}
+
 /** Whether a caller of whom nothing was sent yet should be told: no primary was found, or sending again cannot help. */
 export function isHopeless(error: unknown): boolean {
   return !mayPass(error) || (error as { code?: unknown }).code === 'LOCK_UNAVAILABLE';

@@ -577,6 +577,16 @@ export class Engine {
       return judged && grants.get(key) !== run.text;
     });
     await Promise.all(fallen.map((queue, index) => this.#loseFallen(queue, index < TOLD_MAX)));
+    if (session.mayHaveStrays) await this.#deleteStrays(session);
+  }
+
+  /** Own tickets that no caller here waits in: written by a copy of an arrival that came late. */
+  async #deleteStrays(session: Session): Promise<void> {
+    const read = (): ReturnType<LockStore['readTicketsOf']> =>
+      this.#settings.store.readTicketsOf({ session: session.id });
+    for (const { key, n } of await untilAcknowledged(this.#attempts, session, read)) {
+      if (this.#queues.get(key)?.hasTicket(n) !== true) void this.#deleter.leave(session, key, [n]);
+    }
   }
 
   /** A run that stands no more: ended by hand, as the lock document then says, or taken over. */

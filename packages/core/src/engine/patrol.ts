@@ -229,7 +229,10 @@ export class Patrol {
   }
 
   async #judgeOne(id: string, state: SessionState | undefined, own: Lifetime): Promise<number> {
-    if (state === undefined) return this.#reaper.reap(id, undefined, own);
+    if (state === undefined) {
+      const knownLeaseMS = this.#known.get(id)?.leaseMS;
+      return this.#reaper.reap({ session: id, ...(knownLeaseMS !== undefined && { knownLeaseMS }) }, own);
+    }
     if (state.version > DOCUMENT_VERSION) return this.#host.patrolIntervalMS;
     const nowMS = this.#host.attempts.clock.nowMS();
     const sighting = sight(state, this.#sightings.get(id), nowMS);
@@ -238,7 +241,8 @@ export class Patrol {
     this.#known.set(id, state);
     const verdict = judgeSession(state, sighting, nowMS, this.#host.clockSkewMS);
     if (verdict.kind === 'wait') return Math.max(verdict.checkInMS, 1);
-    return this.#reaper.reap(id, verdict.unchangedBeats, own);
+    const { unchangedBeats } = verdict;
+    return this.#reaper.reap({ session: id, ...(unchangedBeats !== undefined && { unchangedBeats }) }, own);
   }
 }
 

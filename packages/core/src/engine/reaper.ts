@@ -22,6 +22,15 @@ export interface ReaperHost {
   onReaped(session: string, locksCount: number): void;
 }
 
+/** A session that may be dead. */
+export interface Suspect {
+  readonly session: string;
+  /** Given when these beats stood still for one lease of that session. */
+  readonly unchangedBeats?: number;
+  /** Its lease as last read, where its document is gone. */
+  readonly knownLeaseMS?: number;
+}
+
 /** How often a take-over reads again because others kept arriving; the next patrol goes on. */
 const TAKE_OVER_TRIES_MAX = 8;
 /** How many locks of one dead session are passed on side by side. */
@@ -37,8 +46,9 @@ export class Reaper {
   }
 
   /** REAP and what follows. Resolves with how long to wait before asking again; 0: it is dead and buried. */
-  async reap(session: string, unchangedBeats: number | undefined, lifetime: Lifetime): Promise<number> {
-    const { store, clockSkewMS, leaseDurationMS: leaseMS } = this.#host;
+  async reap({ session, unchangedBeats, knownLeaseMS = 0 }: Suspect, lifetime: Lifetime): Promise<number> {
+    const { store, clockSkewMS, leaseDurationMS } = this.#host;
+    const leaseMS = Math.max(leaseDurationMS, knownLeaseMS);
     const request = { session, clockSkewMS, leaseMS, ...(unchangedBeats !== undefined && { unchangedBeats }) };
     const answer = await untilAcknowledged(this.#host.attempts, lifetime, () => store.reapSession(request));
     if (!isConvicted(answer)) return Math.max(1, answer.remainingMS);

@@ -11,7 +11,7 @@ import { parseForced } from '../protocol/forced.js';
 import { formatGrant, type Grant, lastToken, parseGrant, ticketId } from '../protocol/grant.js';
 import { traceparentBefore } from '../protocol/trace.js';
 import { arrivalsAtGrant, chunk, HEAD_LIMIT, handoffTo, headRun, vacateOutcome } from '../protocol/transitions.js';
-import { type AttemptContext, isHopeless, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
+import { type AttemptContext, isHopeless, mayBeApplied, mayPass, SessionGone, untilAcknowledged } from './attempt.js';
 import { Hold, type HoldOwner, type LossFacts } from './hold.js';
 import { Positions } from './positions.js';
 import type { AcquireRequest } from './request.js';
@@ -497,9 +497,16 @@ export class ResourceQueue implements HoldOwner {
       return this.#host.store.tryGrant({ key: this.key, session: session.id, ticket: ticket.ref });
     };
     const fresh = ticket.waiters.every((waiter) => !waiter.arrivalSent);
+    const giveUp = fresh ? isHopeless : (error: unknown) => !mayPass(error);
+    // After one try that may have been applied, only an answer, or the end of the session, settles what became of it.
+    let isUnknown = false;
     let reply: LockState;
     try {
-      reply = await untilAcknowledged(this.#attempts, session, send, fresh ? isHopeless : undefined);
+      reply = await untilAcknowledged(this.#attempts, session, send, (error) => {
+        if (!isUnknown && giveUp(error)) return true;
+        isUnknown ||= mayBeApplied(error);
+        return false;
+      });
     } catch (error) {
       if (error instanceof SessionGone) throw error;
       this.#refuse(ticket.waiters, error);
@@ -577,7 +584,10 @@ export class ResourceQueue implements HoldOwner {
     session.mayBeNamed = true;
     const send = (): Promise<void> => {
       triesCount += 1;
-      if (triesCount > 1) for (const ticket of tickets) ticket.resent = true;
+      if (triesCount > 1) {
+        session.mayHaveStrays = true;
+        for (const ticket of tickets) ticket.resent = true;
+      }
       const arriving = tickets.map((ticket) => ticket.arriving);
       return this.#host.store.arrive({ key: this.key, session: session.id, tickets: arriving });
     };
@@ -753,6 +763,11 @@ export class ResourceQueue implements HoldOwner {
   }
 
   // --- what the patrol saw ----------------------------------------------------------------------------------------
+
+  /** Whether that ticket of this session belongs to a caller here. */
+  hasTicket(n: number): boolean {
+    return this.#tickets.has(n);
+  }
 
   /** The `_id`s of tickets that arrived before a read and are still awaited: the read must find them. */
   arrivedTickets(): Ticket[] {

@@ -39,6 +39,8 @@ export class Session implements Lifetime {
    * whether or not that has left, and a copy of a TRY may be late. Nobody would be there to pass it on.
    */
   mayBeNamed = false;
+  /** Whether an arrival was sent more than once: a late copy may write a ticket that no caller waits in. */
+  mayHaveStrays = false;
   #phase: SessionPhase = 'opening';
   #deadlineAt = Number.POSITIVE_INFINITY;
   #ticketsCount = 0;
@@ -180,11 +182,15 @@ export class Session implements Lifetime {
     if (this.#renewalsCount >= RENEWALS_MAX) return;
     this.#renewalsCount += 1;
     try {
-      await untilAcknowledged(this.#context, this, () => this.#renewOnce(dueAt));
+      // A refusal too may pass, as for a user who is made anew: it is sent again until the local deadline.
+      await untilAcknowledged(
+        this.#context,
+        this,
+        () => this.#renewOnce(dueAt),
+        () => false,
+      );
     } catch (error) {
-      if (error instanceof SessionGone) return;
-      this.#context.onFailure(error);
-      this.lose('its renewal was refused');
+      if (!(error instanceof SessionGone)) this.#context.onFailure(error);
     } finally {
       this.#renewalsCount -= 1;
     }

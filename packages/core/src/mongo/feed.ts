@@ -37,6 +37,11 @@ const WATCH_PAUSE_MS = 250;
 const WATCH_POOL_MIN = 4;
 /** A stream is opened rarely: then it is worth a look whether the indexes are still there. */
 const PREPARED_WITHIN_MS = 60_000;
+/**
+ * How often in a row a stream that was open before is refused until that counts: about three seconds. A refusal may pass, as
+ * for a user who is made anew.
+ */
+const REFUSALS_MAX = 6;
 /** The oplog does not reach back to the start, or the position in it is void: only "from now" is left. */
 const POSITION_LOST_CODES: ReadonlySet<number> = new Set([136, 260, 280, 286]);
 
@@ -134,6 +139,8 @@ class Stream implements FeedHandle {
   #pauseMS = PAUSE_MS;
   /** Whether the listener knows that the stream is not open. */
   #interrupted = false;
+  /** How often it was refused since it was last open; null: it was never open. */
+  #refusalsCount: number | null = null;
   #endPause: () => void = () => {};
 
   constructor(connection: Connection, options: StreamOptions) {
@@ -207,6 +214,7 @@ class Stream implements FeedHandle {
     this.#cursor = cursor;
     this.#startAt = () => this.#connection.operationTime;
     this.#interrupted = false;
+    this.#refusalsCount = 0;
     this.#tell(() => listener.onOpened());
     this.#deliver(documents);
   }
@@ -235,7 +243,7 @@ class Stream implements FeedHandle {
   #goOnAfter(error: unknown): boolean {
     const { listener } = this.#options;
     const failure = failureOf(error, 'read');
-    if (!failure.retryable) {
+    if (!failure.retryable && !this.#mayStillPass()) {
       this.#tell(() => listener.onRefused(failure));
       return false;
     }
@@ -243,6 +251,12 @@ class Stream implements FeedHandle {
     if (!this.#interrupted) this.#tell(() => listener.onInterrupted(failure));
     this.#interrupted = true;
     return true;
+  }
+
+  #mayStillPass(): boolean {
+    if (this.#refusalsCount === null) return false;
+    this.#refusalsCount += 1;
+    return this.#refusalsCount < REFUSALS_MAX;
   }
 
   /** Ends early when the stream is closed. */

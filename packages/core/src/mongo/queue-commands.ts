@@ -129,6 +129,19 @@ export function readGrantsCommand(
   ]);
 }
 
+/** The tickets of one session, by their `_id`s, a page at a time. */
+export function readTicketsCommand(
+  collection: string,
+  { session, after }: { readonly session: string; readonly after: string | null },
+): Command {
+  const from = after === null ? { $gte: `${session}/` } : { $gt: after };
+  return aggregate(collection, [
+    { $match: { _id: { ...from, $lt: `${session}0` } } },
+    { $sort: { _id: 1 } },
+    { $project: { _id: 1, key: 1, n: 1 } },
+  ]);
+}
+
 function headStages(match: Command, limit: number): Command[] {
   return [{ $match: match }, { $sort: QUEUE_ORDER }, { $limit: limit }, { $project: TICKET_FIELDS }];
 }

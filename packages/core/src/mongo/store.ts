@@ -12,6 +12,7 @@ import type {
   ReapRequest,
   SessionDraft,
   StandingGrant,
+  StoredTicket,
 } from '../ports.js';
 import {
   DOCUMENT_VERSION,
@@ -22,6 +23,7 @@ import {
   type SessionState,
   type TicketState,
 } from '../protocol/documents.js';
+import { isCount } from '../protocol/grant.js';
 import { chunk } from '../protocol/transitions.js';
 import type { CollectionNames, Command, RequestOf } from './commands.js';
 import type { Connection, Reply } from './connection.js';
@@ -157,6 +159,19 @@ export class MongoLockStore implements LockStore {
       const last = documents.at(-1);
       if (!more || last === undefined) return grants;
       after = String(last.grant);
+    }
+  }
+
+  async readTicketsOf(request: RequestOf<'readTicketsOf'>): Promise<readonly StoredTicket[]> {
+    const tickets: StoredTicket[] = [];
+    for (let after: string | null = null; ; ) {
+      const { documents, more } = await this.#connection.read(
+        queue.readTicketsCommand(this.#names.locks, { ...request, after }),
+      );
+      for (const { key, n } of documents) if (typeof key === 'string' && isCount(n)) tickets.push({ key, n });
+      const last = documents.at(-1);
+      if (!more || last === undefined) return tickets;
+      after = String(last._id);
     }
   }
 
