@@ -75,8 +75,8 @@ export function lateArrivals(seed: number): Scenario {
     holdMS: 0,
   }));
   const scenario = handmade(seed, [holder, ...waiters]);
-  const processes = scenario.processes.map((plan) => {
-    return { ...plan, link: { ...plan.link, slowRate: 0.15, slowMS: [1_000, 8_000] as const } };
+  const processes = scenario.processes.map((plan, index) => {
+    return index === 0 ? plan : { ...plan, link: { ...plan.link, slowRate: 0.1, slowMS: [1_000, 5_000] as const } };
   });
   // One caller of each process stays, so that its session lives.
   const calls = scenario.calls.map((call, index) => {

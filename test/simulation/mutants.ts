@@ -290,16 +290,9 @@ const RULES: readonly Mutant[] = [
     breaks: ['INV-05'],
   },
   {
-    name: 'no second deletion of a ticket sent twice',
-    rule: '5.2 A6',
-    patches: [patch(QUEUE, 'if (resent) this.#host.deleteTicketLater(session, n);', '{}')],
-    troubles: ['slow', 'leaves'],
-    breaks: ['INV-08'],
-  },
-  {
     name: 'own tickets that no caller waits in are not looked for',
     rule: '5.5',
-    patches: [patch(ENGINE, 'if (session.mayHaveStrays) await this.#deleteStrays(session);', '')],
+    patches: [patch(ENGINE, 'if (session.resentAt !== null) await this.#deleteStrays(session);', '')],
     troubles: [],
     scenario: lateArrivals,
     breaks: ['INV-08'],
@@ -424,7 +417,9 @@ const RULES: readonly Mutant[] = [
   {
     name: 'the patrol reaps nobody',
     rule: '5.6',
-    patches: [patch(PATROL, 'return this.#reaper.reap(id, verdict.unchangedBeats, own);', 'return 1_000;')],
+    patches: [
+      patch(PATROL, 'const { unchangedBeats } = verdict;', 'return 1_000;\n    const { unchangedBeats } = verdict;'),
+    ],
     troubles: ['kills'],
     breaks: ['INV-05'],
   },
@@ -434,8 +429,8 @@ const RULES: readonly Mutant[] = [
     patches: [
       patch(
         PATROL,
-        'if (state === undefined) return this.#reaper.reap(id, undefined, own);',
-        'if (state === undefined) return this.#host.patrolIntervalMS;',
+        'if (state === undefined) {',
+        'if (state === undefined) return this.#host.patrolIntervalMS;\n    if (state === undefined) {',
       ),
     ],
     troubles: ['operator', 'kills', 'holds'],
@@ -781,18 +776,9 @@ const SLIPS: readonly Mutant[] = [
     breaks: ['INV-05'],
   },
   {
-    name: 'a ticket sent again is deleted a lease after it arrived, though its caller waits',
-    rule: '5.2',
-    patches: [
-      patch(
-        QUEUE,
-        'for (const ticket of tickets) ticket.arrivedOrder = order;',
-        `for (const ticket of tickets) {
-      ticket.arrivedOrder = order;
-      if (ticket.resent) this.#host.deleteTicketLater(session, ticket.n);
-    }`,
-      ),
-    ],
+    name: 'the look for own stray tickets deletes those of callers that wait, too',
+    rule: '5.5',
+    patches: [patch(ENGINE, 'hasTicket(n) !== true)', 'hasTicket(n) !== null)')],
     troubles: ['lossy', 'holds'],
     breaks: ['INV-03'],
   },

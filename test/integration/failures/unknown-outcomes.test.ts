@@ -190,7 +190,7 @@ describe('INV-08: a copy of an arrival that comes when its caller has gone', () 
     const LEASE_MS = 1_500;
     const holder = await locked();
     const { wire, client } = await wired({ ...SLOW, leaseDurationMS: LEASE_MS, patrolIntervalMS: LEASE_MS });
-    // Sent again after half a lease, and deleted once more a lease later.
+    // Sent again after half a lease.
     const late = wire.holdRequest({ method: 'arrive' });
     const controller = new AbortController();
     const waiting = client.locks.lock({ ...PAIR, signal: controller.signal });
@@ -198,7 +198,7 @@ describe('INV-08: a copy of an arrival that comes when its caller has gone', () 
     await database.untilWaiting(PAIR, 1);
     controller.abort(new Error('enough'));
     expect(await rejection(waiting)).toEqual(new Error('enough'));
-    await eventually(() => wire.callsOf('deleteTickets').filter(({ state }) => state === 'answered').length >= 2);
+    await eventually(() => wire.callsOf('deleteTickets').some(({ state }) => state === 'answered'));
     expect(await database.waitersCount(PAIR)).toBe(0);
     // Keeps its session open.
     const other = await client.locks.lock({ ...PAIR, id: 'other' });

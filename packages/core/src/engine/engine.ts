@@ -127,7 +127,7 @@ export class Engine {
     const { clock, random, options, store } = settings;
     const onFailure = (error: unknown): void => this.#emit('error', { error });
     this.#attempts = { clock, random, attemptTimeoutMS: options.leaseDurationMS * ATTEMPT_SHARE, onFailure };
-    this.#deleter = new TicketDeleter(store, this.#attempts, options.leaseDurationMS, () => this.#rest());
+    this.#deleter = new TicketDeleter(store, this.#attempts, () => this.#rest());
     this.#reaper = new Reaper(this.#reaperHost());
     this.#patrol = new Patrol(this.#patrolHost(onFailure), this.#reaper);
     this.#forcer = new Forcer(this.#forcerHost());
@@ -337,7 +337,6 @@ export class Engine {
       nextOrder: () => this.#nextOrder(),
       deleteTickets: (session, numbers) => this.#deleter.delete(session, numbers),
       leaveQueue: (session, key, numbers) => this.#deleter.leave(session, key, numbers),
-      deleteTicketLater: (session, n) => this.#deleter.deleteLater(session, n),
       patrolSoon: (key) => this.#patrol.soon(key),
       watchSoon: () => this.#watch.look(),
       auditSoon: () => void this.#audit(),
@@ -577,7 +576,7 @@ export class Engine {
       return judged && grants.get(key) !== run.text;
     });
     await Promise.all(fallen.map((queue, index) => this.#loseFallen(queue, index < TOLD_MAX)));
-    if (session.mayHaveStrays) await this.#deleteStrays(session);
+    if (session.resentAt !== null) await this.#deleteStrays(session);
   }
 
   /** Own tickets that no caller here waits in: written by a copy of an arrival that came late. */
@@ -670,7 +669,14 @@ export class Engine {
 
   get #idle(): boolean {
     const waits = this.#waiters.size > 0 || this.#queues.size > 0 || this.#opening !== null || this.#usesCount > 0;
-    return !waits && this.#deleter.idle && this.#burials.size === 0;
+    return !waits && this.#deleter.quiet && this.#burials.size === 0 && !this.#expectsStrays;
+  }
+
+  /** For a lease after an arrival was sent again its session stays, and deletes what a copy writes. */
+  get #expectsStrays(): boolean {
+    const resentAt = this.#session?.resentAt ?? null;
+    const { clock, options } = this.#settings;
+    return resentAt !== null && clock.nowMS() - resentAt < options.leaseDurationMS;
   }
 
   /** Nothing of it is left: its document goes, or stays as that of a dead session where a grant may name it yet. */

@@ -88,8 +88,6 @@ export interface QueueHost {
   deleteTickets(session: Session, numbers: readonly number[]): Promise<void>;
   /** The same where their callers have left: no release may grant them from the lock document either. */
   leaveQueue(session: Session, key: string, numbers: readonly number[]): Promise<void>;
-  /** A ticket that was sent more than once: once more, a lease later. */
-  deleteTicketLater(session: Session, n: number): void;
   /** Someone else holds it: look who, at once. */
   patrolSoon(key: string): void;
   /** An arrival may have been granted although nobody waits for it any more, or a hold not stand any more. */
@@ -584,10 +582,7 @@ export class ResourceQueue implements HoldOwner {
     session.mayBeNamed = true;
     const send = (): Promise<void> => {
       triesCount += 1;
-      if (triesCount > 1) {
-        session.mayHaveStrays = true;
-        for (const ticket of tickets) ticket.resent = true;
-      }
+      if (triesCount > 1) session.resentAt = this.#host.clock.nowMS();
       const arriving = tickets.map((ticket) => ticket.arriving);
       return this.#host.store.arrive({ key: this.key, session: session.id, tickets: arriving });
     };
@@ -638,13 +633,11 @@ export class ResourceQueue implements HoldOwner {
     }
   }
 
-  /** Where a copy of the arrival may still be on its way, once more a lease later (A6). */
   #deleteTickets(session: Session, tickets: readonly Ticket[]): void {
     const left = tickets.filter(hasLeft).map(({ n }) => n);
     const served = tickets.filter((ticket) => !hasLeft(ticket)).map(({ n }) => n);
     if (left.length > 0) this.#await(this.#host.leaveQueue(session, this.key, left), { session, numbers: left });
     if (served.length > 0) this.#delete(session, served);
-    for (const { n, resent } of tickets) if (resent) this.#host.deleteTicketLater(session, n);
   }
 
   #delete(session: Session, numbers: readonly number[]): void {

@@ -39,8 +39,8 @@ export class Session implements Lifetime {
    * whether or not that has left, and a copy of a TRY may be late. Nobody would be there to pass it on.
    */
   mayBeNamed = false;
-  /** Whether an arrival was sent more than once: a late copy may write a ticket that no caller waits in. */
-  mayHaveStrays = false;
+  /** When an arrival was last sent again: a copy that comes late may write a ticket in which no caller waits. null: none was. */
+  resentAt: number | null = null;
   #phase: SessionPhase = 'opening';
   #deadlineAt = Number.POSITIVE_INFINITY;
   #ticketsCount = 0;

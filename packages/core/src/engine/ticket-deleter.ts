@@ -1,8 +1,6 @@
 /**
- * Deletes tickets of the current session: what is asked for in one turn goes in one command, and a ticket that was sent
- * more than once is deleted once more a lease later, when no copy of it can still be on its way (A6).
+ * Deletes tickets of the current session: what is asked for in one turn goes in one command.
  */
-import type { Timer } from '../base/clock.js';
 import type { LockStore } from '../ports.js';
 import { ticketId } from '../protocol/grant.js';
 import { type AttemptContext, untilAcknowledged } from './attempt.js';
@@ -22,28 +20,20 @@ const DELETIONS_AT_ONCE = 16;
 export class TicketDeleter {
   readonly #store: LockStore;
   readonly #attempts: AttemptContext;
-  readonly #leaseDurationMS: number;
   readonly #onRest: () => void;
   #batch: Batch | null = null;
   #underWayCount = 0;
   readonly #sent = new Set<Promise<void>>();
-  readonly #later = new Set<Timer>();
 
-  constructor(store: LockStore, attempts: AttemptContext, leaseDurationMS: number, onRest: () => void) {
+  constructor(store: LockStore, attempts: AttemptContext, onRest: () => void) {
     this.#store = store;
     this.#attempts = attempts;
-    this.#leaseDurationMS = leaseDurationMS;
     this.#onRest = onRest;
   }
 
   /** Whether nothing is under way. */
   get quiet(): boolean {
     return this.#underWayCount === 0;
-  }
-
-  /** Whether nothing is due later either. */
-  get idle(): boolean {
-    return this.quiet && this.#later.size === 0;
   }
 
   /** Resolves when acknowledged, or the session is gone: then others remove them. Never rejects. */
@@ -61,20 +51,6 @@ export class TicketDeleter {
     if (some === undefined) left?.set(key, [...numbers]);
     else some.push(...numbers);
     return done;
-  }
-
-  /** Once more, a lease from now. */
-  deleteLater(session: Session, n: number): void {
-    const timer = this.#attempts.clock.setTimer(() => {
-      stop();
-      this.#later.delete(timer);
-      void this.delete(session, [n]);
-    }, this.#leaseDurationMS);
-    const stop = session.onGone(() => {
-      timer.cancel();
-      this.#later.delete(timer);
-    });
-    this.#later.add(timer);
   }
 
   #open(session: Session): Batch {

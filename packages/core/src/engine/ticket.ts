@@ -19,8 +19,6 @@ export class Ticket {
   born: number | null;
   /** When its arrival was acknowledged, in the client's order of reads; null: not yet. */
   arrivedOrder: number | null = null;
-  /** Whether it was sent more than once: a copy may still be on its way. */
-  resent = false;
 
   constructor(n: number, waiters: readonly Waiter[], kind: 'try' | 'arrive', born: number | null) {
     this.n = n;
