@@ -12,6 +12,8 @@ import { LEASE_MS, PATROL_MS, RECOVERY_BOUND_MS, SLACK_MS } from '../faults/suit
 
 const KEY = 'lock:guarded/a';
 const SESSION = 'session-of-p';
+const LAPSED = 'LockLostError: The lock was lost: its lease could not be renewed in time.';
+const NOT_NAMED = 'LockLostError: The lock was lost: the lock document does not name this session any more.';
 
 /** The facts of one process. */
 function of(process: string, ...facts: Fact[]): Entry[] {
@@ -89,7 +91,7 @@ describe('the checker', () => {
         { kind: 'deadline', session: SESSION, until: until - 1, at: 1 },
         { kind: 'deadline', session: SESSION, until, at: 2 },
       );
-    const late = of('p', { kind: 'lost', caller: 'p.1', stalledMS: 5_000, at: 90 });
+    const late = of('p', { kind: 'lost', caller: 'p.1', why: LAPSED, stalledMS: 5_000, at: 90 });
     const next = call('q.1', { called: 5, granted: 60, released: 70 });
     const others = next.map((entry) => ('session' in entry ? { ...entry, session: 'of-q' } : entry)) as Entry[];
     expect(found(run([...unreleased, ...deadline(50), ...late, ...others]))).toEqual([]);
@@ -98,7 +100,8 @@ describe('the checker', () => {
   });
 
   it('finds who was told of a loss only after another was granted, unless the process did not run', () => {
-    const lost = (at: number, stalledMS: number): Entry[] => of('p', { kind: 'lost', caller: 'p.1', stalledMS, at });
+    const lost = (at: number, stalledMS: number): Entry[] =>
+      of('p', { kind: 'lost', caller: 'p.1', why: LAPSED, stalledMS, at });
     const holder = call('p.1', { called: 0, granted: 10 });
     const deadline = of('p', { kind: 'deadline', session: SESSION, until: 20, at: 1 });
     const next = SECOND.map((entry) => ('session' in entry ? { ...entry, session: 'of-q' } : entry)) as Entry[];
@@ -119,17 +122,20 @@ describe('the checker', () => {
   it('finds a lock that is not held when it is granted, unless the process did not run', () => {
     const vain = FIRST.map((entry) => (entry.kind === 'granted' ? { ...entry, held: false } : entry)) as Entry[];
     expect(found(run(vain))).toEqual(['told too late']);
-    expect(found(run([...vain, ...of('p', { kind: 'lost', caller: 'p.1', stalledMS: 2_000, at: 11 })]))).not.toContain(
-      'told too late',
-    );
-    const lost = of('p', { kind: 'lost', caller: 'p.1', stalledMS: 3, at: 11 });
+    expect(
+      found(run([...vain, ...of('p', { kind: 'lost', caller: 'p.1', why: LAPSED, stalledMS: 2_000, at: 11 })])),
+    ).not.toContain('told too late');
+    const lost = of('p', { kind: 'lost', caller: 'p.1', why: LAPSED, stalledMS: 3, at: 11 });
     const deadline = (until: number): Entry[] => of('p', { kind: 'deadline', session: SESSION, until, at: 1 });
     expect(found(run([...vain, ...lost, ...deadline(9)]))).not.toContain('told too late');
     for (const until of [1, 11]) expect(found(run([...vain, ...lost, ...deadline(until)]))).toContain('told too late');
+    // A renewal that is answered after the deadline revives nothing.
+    const late = of('p', { kind: 'deadline', session: SESSION, until: 2_000, at: 12 });
+    expect(found(run([...vain, ...lost, ...deadline(9), ...late]))).not.toContain('told too late');
   });
 
   it('finds an unlock that says it released what was lost', () => {
-    const lost = of('p', { kind: 'lost', caller: 'p.1', stalledMS: 0, at: 15 });
+    const lost = of('p', { kind: 'lost', caller: 'p.1', why: LAPSED, stalledMS: 0, at: 15 });
     expect(found(run([...FIRST, ...lost]))).toEqual(['not settled once']);
     const honest = FIRST.map((entry) => (entry.kind === 'released' ? { ...entry, answer: false } : entry)) as Entry[];
     expect(found(run([...honest, ...lost]))).toEqual([]);
@@ -223,6 +229,45 @@ describe('the checker', () => {
   });
 });
 
+describe('a hold that is lost because the lock document does not name it', () => {
+  const LOST_AT = 50;
+  const lost = (why: string): Entry[] => [
+    ...call('p.1', { called: 0, granted: 10 }),
+    ...of('p', { kind: 'lost', caller: 'p.1', why, stalledMS: 0, at: LOST_AT }),
+  ];
+  const grant = (value: string, at?: number): Run['stored'][number] => ({
+    kind: value === '' ? 'free' : 'grant',
+    key: KEY,
+    value,
+    ...(at !== undefined && { at }),
+  });
+  const OWN = grant(`${SESSION}/10/1:1`, 9);
+  const judged = (stored: Run['stored'], why = NOT_NAMED): FindingKind[] =>
+    found(run(lost(why), { stored, storedComplete: true }));
+
+  it('is found where its grant was stored and stood then', () => {
+    expect(judged([OWN])).toEqual(['lost although it stood']);
+    expect(judged([OWN, grant('t/11/2:1', 80)])).toEqual(['lost although it stood']);
+    expect(judged([OWN, grant('', 80)])).toEqual(['lost although it stood']);
+    expect(judged([grant('', 5), OWN, { kind: 'write', key: KEY, value: '10', at: 20 }])).toEqual([
+      'lost although it stood',
+    ]);
+    expect(judged([OWN, { ...grant('t/11/2:1', 30), key: 'lock:guarded/b' }])).toEqual(['lost although it stood']);
+  });
+
+  it('is right where another grant, or none, was stored before it was told', () => {
+    expect(judged([OWN, grant('t/11/2:1', LOST_AT - 1)])).toEqual([]);
+    expect(judged([OWN, grant('', LOST_AT - 1)])).toEqual([]);
+    expect(judged([OWN, grant('', 20), grant('t/11/2:1', 80)])).toEqual([]);
+  });
+
+  it('is not judged where it was lost for another reason, or the stored changes do not say', () => {
+    expect(judged([OWN], LAPSED)).toEqual([]);
+    expect(judged([OWN, grant('t/11/2:1')])).toEqual([]);
+    expect(found(run(lost(NOT_NAMED), { stored: [OWN], storedComplete: false }))).toEqual([]);
+  });
+});
+
 describe('a lock that is free while somebody waits', () => {
   const CALM_MS = PATROL_MS + SLACK_MS;
   const BOUND_MS = RECOVERY_BOUND_MS + SLACK_MS;
@@ -242,6 +287,20 @@ describe('a lock that is free while somebody waits', () => {
     expect(found(run(waiting(22 + BOUND_MS), near(15)))).toEqual(['free while somebody waits']);
     expect(found(run(waiting(22 + BOUND_MS), near(100)))).toEqual([]);
     expect(found(run(waiting(102 + BOUND_MS), near(100)))).toEqual(['free while somebody waits']);
+  });
+
+  it('is found where nobody has it to the end of the history', () => {
+    const until = (at: number, deadline = at + LEASE_MS): Entry[] => [
+      ...FIRST,
+      ...call('q.1', { called: 5, arrived: 8 }),
+      ...of('q', { kind: 'deadline', session: SESSION, until: deadline, at: 9 }),
+      ...of('harness', { kind: 'finished', at }),
+    ];
+    expect(found(run(until(20 + CALM_MS - 1)))).toEqual(['not settled once']);
+    expect(found(run(until(20 + CALM_MS + 1)))).toEqual(['free while somebody waits', 'not settled once']);
+    expect(found(run(until(20 + CALM_MS + 1, 20 + CALM_MS)))).toEqual(['not settled once']);
+    const left = of('q', { kind: 'left', caller: 'q.1', outcome: 'aborted', at: 30 });
+    expect(found(run([...until(20 + CALM_MS + 1), ...left]))).toEqual([]);
   });
 
   it('is found after a patrol, where only news was held up', () => {
@@ -344,7 +403,7 @@ describe('whoever is served late where the clocks were too wrong', () => {
     const about = { name: 'lost', key: lostOn, token: 8, stalledMS: 0, at: 25 } as const;
     const before = [
       ...call('p.0', { called: 0, granted: 8 }),
-      ...of('p', { kind: 'event', ...about }, { kind: 'lost', caller: 'p.0', stalledMS: 0, at: 25 }),
+      ...of('p', { kind: 'event', ...about }, { kind: 'lost', caller: 'p.0', why: LAPSED, stalledMS: 0, at: 25 }),
     ];
     const first = call('p.1', { called: 0, arrived: 2, granted: 30, released: 35, token: 30 });
     const second = call('q.1', { called: 5, arrived: 8, granted: 15, released: 40, token: 20 });

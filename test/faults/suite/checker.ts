@@ -9,7 +9,6 @@ import {
   byKey,
   type CallRecord,
   checkHistory,
-  type HoldRecord,
   heldUntil,
   holdsInOrder,
   isHold,
@@ -34,6 +33,7 @@ export type FindingKind =
   | 'left behind'
   | 'not settled once'
   | 'lost without a reason'
+  | 'lost although it stood'
   | 'failed without a reason'
   | 'effect lost'
   | 'trouble';
@@ -100,7 +100,7 @@ export function judge(run: Run): Verdict {
         .filter((pair) => promised || !isOverlap(pair))
         .map((pair) => pairFinding('token not higher', pair)),
       ...storedOrder(run),
-      ...(run.storedComplete ? unstoredGrants(calls, run.stored) : []),
+      ...(run.storedComplete ? [...unstoredGrants(calls, run.stored), ...falseLosses(calls, run.stored)] : []),
       ...inversions
         .filter((pair) => promised || !(isInOrder(pair) || hadLostItsRun(pair, calls)))
         .map((pair) => pairFinding('overtaken', pair)),
@@ -292,6 +292,7 @@ function isOf({ session: by, token = 0 }: Call, { session, first, last }: Stored
 function storedOrder({ stored }: Run): Finding[] {
   const last = new Map<string, number>();
   return stored.flatMap(({ kind, key, value }) => {
+    if (kind === 'free') return [];
     const before = last.get(`${kind} ${key}`) ?? 0;
     const { first, last: after } =
       kind === 'grant' ? parseStored(value) : { first: Number(value), last: Number(value) };
@@ -314,6 +315,30 @@ function unstoredGrants(calls: readonly Call[], stored: readonly StoredChange[])
   });
 }
 
+/** The reason of a loss that was read from the lock document. */
+const NOT_NAMED = /the lock document does not name/;
+/** The server's time of a write has whole milliseconds. */
+const WRITTEN_MS = 5;
+
+/**
+ * INV-05: a hold is not reported lost for want of its grant in the lock document while the grant stands there. Whatever
+ * ends a grant is stored, deletions by hand and takeovers included, so that nothing else has to be excused.
+ */
+function falseLosses(calls: readonly Call[], stored: readonly StoredChange[]): Finding[] {
+  return calls.filter(isHold<Call>).flatMap((call) => {
+    const { key, calledAt: from, lostAt: to, lostWhy = '' } = call;
+    if (to === undefined || !NOT_NAMED.test(lostWhy)) return [];
+    const of = stored.filter((change) => change.key === key && change.kind !== 'write');
+    const index = of.findIndex(({ kind, value }) => kind === 'grant' && isOf(call, parseStored(value)));
+    const end = of[index + 1];
+    // Without the instant of its end, a grant is only known to have stood if it was never ended.
+    const stood = index >= 0 && (end === undefined || (end.at ?? Number.NEGATIVE_INFINITY) > to + WRITTEN_MS);
+    const until = end?.at === undefined ? 'to the end' : `for ${Math.round(end.at - to)} ms more`;
+    const found = ofCall('lost although it stood', `was told "${lostWhy}", and its grant stood ${until}`, call);
+    return stood ? [{ ...found, from, to }] : [];
+  });
+}
+
 function ofCall(kind: FindingKind, what: string, call: Call): Finding {
   const { caller, calledAt } = call;
   const to = call.grantedAt ?? call.leftAt ?? calledAt;
@@ -328,20 +353,25 @@ interface FreeSpan {
   readonly from: number;
   readonly to: number;
   readonly witness: string;
-  readonly next: string;
+  /** Who had it then; null: it stayed free to the end of the history. */
+  readonly next: string | null;
   readonly disturbed: boolean;
   readonly boundMS: number;
 }
 
 function freeSpans(records: readonly Call[], run: Run): FreeSpan[] {
+  const endAt = run.entries.at(-1)?.at ?? 0;
   return byKey(records).flatMap((of) => {
     const holds = holdsInOrder(of);
     const waiters = of.filter((record) => record.arrivedAt !== undefined);
+    const [{ key } = { key: '' }] = of;
     let freeAt = Infinity;
-    return holds.flatMap((next) => {
+    return [...holds, null].flatMap((next) => {
       const from = freeAt;
-      freeAt = Math.max(freeAt === Infinity ? 0 : freeAt, heldUntil(next));
-      return next.grantedAt - from > IMMEDIATE_MS ? spansOf({ from, next, waiters }, run) : [];
+      const to = next?.grantedAt ?? endAt;
+      if (next !== null) freeAt = Math.max(freeAt === Infinity ? 0 : freeAt, heldUntil(next));
+      const span = { key, from, to, next: next?.caller ?? null };
+      return to - from > IMMEDIATE_MS ? spansOf(span, waiters, run) : [];
     });
   });
 }
@@ -350,10 +380,11 @@ function freeSpans(records: readonly Call[], run: Run): FreeSpan[] {
 const IMMEDIATE_MS = 50;
 
 function spansOf(
-  { from: freeAt, next, waiters }: { from: number; next: HoldRecord<Call>; waiters: readonly Call[] },
+  span: Pick<FreeSpan, 'key' | 'from' | 'to' | 'next'>,
+  waiters: readonly Call[],
   { disturbances, clockExcessMS, transactionExcessMS = 0 }: Run,
 ): FreeSpan[] {
-  const to = next.grantedAt;
+  const { from: freeAt, to } = span;
   const recoveryMS = RECOVERY_BOUND_MS + transactionExcessMS;
   const near = disturbances.filter((each) => each.from < to && (each.to ?? Infinity) > freeAt - recoveryMS);
   const instants = near.flatMap((each) => [each.from, each.to ?? each.from]).filter((at) => at > freeAt && at < to);
@@ -366,7 +397,7 @@ function spansOf(
   if (witness === undefined || lasting) return [];
   const disturbed = near.some(({ streamsOnly }) => !streamsOnly);
   const boundMS = (disturbed ? recoveryMS + clockExcessMS : PATROL_MS) + SLACK_MS;
-  return [{ key: next.key, from, to, witness: witness.caller, next: next.caller, disturbed, boundMS }];
+  return [{ ...span, from, witness: witness.caller, disturbed, boundMS }];
 }
 
 function isTooLong({ from, to, boundMS }: FreeSpan): boolean {
@@ -374,8 +405,10 @@ function isTooLong({ from, to, boundMS }: FreeSpan): boolean {
 }
 
 function freeFinding({ key, from, to, witness, next, boundMS }: FreeSpan): Finding {
-  const what = `${key} was free for ${Math.round(to - from)} ms (bound ${Math.round(boundMS)}) while ${witness} waited, until ${next} had it`;
-  return finding('free while somebody waits', what, { callers: [witness, next], from, to });
+  const span = `${Math.round(to - from)} ms (bound ${Math.round(boundMS)})`;
+  const until = next === null ? 'to the end' : `until ${next} had it`;
+  const what = `${key} was free for ${span} while ${witness} waited, ${until}`;
+  return finding('free while somebody waits', what, { callers: next === null ? [witness] : [witness, next], from, to });
 }
 
 function worst(spans: readonly FreeSpan[], disturbed: boolean): number {

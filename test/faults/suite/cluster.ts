@@ -270,7 +270,7 @@ export class Cluster {
       if (member.state === 'killed') await member.start();
     }
     await until('there is a primary', () => this.primary(), START_LIMIT_MS);
-    await until('all members follow', () => this.#allFollow(), START_LIMIT_MS);
+    await this.allFollow();
   }
 
   /** Gives a process an address at which it finds every member. */
@@ -306,10 +306,15 @@ export class Cluster {
       .db('admin')
       .command({ replSetInitiate: { _id: SET_NAME, members, settings: timing } });
     await until('there is a primary', () => this.primary(), START_LIMIT_MS);
-    await until('all members follow', () => this.#allFollow(), START_LIMIT_MS);
+    await this.allFollow();
   }
 
-  async #allFollow(): Promise<boolean> {
+  /** Resolves when one is primary and the others are its secondaries. */
+  async allFollow(): Promise<void> {
+    await until('all members follow', () => this.#allServe(), START_LIMIT_MS);
+  }
+
+  async #allServe(): Promise<boolean> {
     const states = await Promise.all(
       this.members.map((member) => member.command({ hello: 1 }).catch(() => ({}) as Document)),
     );

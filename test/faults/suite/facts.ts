@@ -36,6 +36,8 @@ export interface WorkloadSettings {
   /** Whether each write keeps all elements written before it: `lock-set`. */
   readonly keepsElements: boolean;
   readonly maxPoolSize?: number;
+  /** Where it is not the one of all runs. */
+  readonly heartbeatMS?: number;
 }
 
 /** What keeps late writes out of the guarded document. */
@@ -62,6 +64,7 @@ export type VariantName =
   | 'never deletes tickets'
   | 'same token again'
   | 'deaf and blind'
+  | 'checks its grants against older states'
   | LeakName;
 
 /** Locks that are right, in a process that keeps what it should let go. */
@@ -101,7 +104,7 @@ export type ProcessFact =
       readonly held: boolean;
     })
   /** `stalledMS`: for how long at most the process had not run, within the lease before. */
-  | (OfCaller & { readonly kind: 'lost'; readonly stalledMS: number })
+  | (OfCaller & { readonly kind: 'lost'; readonly stalledMS: number; readonly why: string })
   | (OfCaller & { readonly kind: 'releasing' })
   | (OfCaller & { readonly kind: 'released'; readonly answer: boolean })
   | (OfCaller & { readonly kind: 'left'; readonly outcome: LeftOutcome; readonly why?: string })

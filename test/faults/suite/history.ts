@@ -18,7 +18,10 @@ export type Call = { -readonly [K in keyof CallRecord]: CallRecord[K] } & {
   /** How often the call settled, and its hold was told lost. Once is right, at most once is right. */
   settledCount: number;
   lostCount: number;
+  /** Why it failed. */
   why?: string;
+  /** Why its hold was lost, as it was told. */
+  lostWhy?: string;
   /** Whether `unlock` said that it released the lock. */
   answer?: boolean;
   /** From when on a deletion by hand took its protection away. */
@@ -38,16 +41,17 @@ export class History {
   readonly entries: Entry[] = [];
   /** Which process each lock session belongs to. */
   readonly processOf = new Map<string, string>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(entry: Entry) => void>();
 
   add(process: string, fact: Fact): void {
-    this.entries.push({ process, ...fact });
+    const entry = { process, ...fact };
+    this.entries.push(entry);
     if (fact.kind === 'session opened') this.processOf.set(fact.session, process);
-    for (const listener of this.#listeners) listener();
+    for (const listener of [...this.#listeners]) listener(entry);
   }
 
   /** Calls back at every fact; the result takes it back. */
-  onFact(listener: () => void): () => void {
+  onFact(listener: (entry: Entry) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -82,14 +86,15 @@ class Folder {
   readonly #writes = new Map<string, Write>();
   readonly #open = new Map<string, OpenCalls>();
   readonly #deadlines = new Map<string, number>();
+  #endAt = 0;
 
   take(entry: Entry): void {
     const { process } = entry;
+    this.#endAt = Math.max(this.#endAt, entry.at);
     if (entry.kind === 'called') this.#begin(entry);
     else if (entry.kind === 'killed') this.#kill(process, entry);
     else if (entry.kind === 'session lost') this.#startOver(process);
-    else if (entry.kind === 'deadline')
-      this.#deadlines.set(entry.session, Math.max(entry.until, this.#deadlines.get(entry.session) ?? 0));
+    else if (entry.kind === 'deadline') this.#extend(entry);
     else if ('element' in entry) this.#write(entry);
     else if ('caller' in entry) this.#note(entry, this.#calls.get(entry.caller));
   }
@@ -101,7 +106,7 @@ class Folder {
       if (deadlineAt !== undefined && call.grantedAt !== undefined) call.deadlineAt = deadlineAt;
       // Its session was lost while it waited, whether or not it lived to hear of it: it had no place to keep.
       const placeUntil = this.#deadlines.get(call.arrivalSession ?? '') ?? Number.POSITIVE_INFINITY;
-      if (waitedUntil(call) > placeUntil) delete call.arrivedAt;
+      if (Math.min(waitedUntil(call), this.#endAt) > placeUntil) delete call.arrivedAt;
     }
     return { calls, writes: [...this.#writes.values()] };
   }
@@ -116,6 +121,12 @@ class Folder {
     const call: Call = { process, caller, key, calledAt, outcome: 'waiting', settledCount: 0, lostCount: 0 };
     this.#calls.set(caller, call);
     this.#of(process).waiting.add(call);
+  }
+
+  /** As the session does: a renewal shortens nothing, and one that is answered after the deadline revives nothing. */
+  #extend({ session, until, at }: Extract<Entry, { kind: 'deadline' }>): void {
+    const before = this.#deadlines.get(session);
+    if (before === undefined || at < before) this.#deadlines.set(session, Math.max(until, before ?? 0));
   }
 
   #note(entry: Extract<Entry, { caller: string }>, call: Call | undefined): void {
@@ -136,7 +147,8 @@ class Folder {
       open.waiting.delete(call);
     }
     if (entry.kind === 'lost') {
-      Object.assign(call, { lostAt: call.lostAt ?? at, stalledMS: entry.stalledMS, outcome: 'lost' });
+      const { stalledMS, why: lostWhy } = entry;
+      Object.assign(call, { lostAt: call.lostAt ?? at, stalledMS, lostWhy, outcome: 'lost' });
       call.lostCount += 1;
     }
     if (entry.kind === 'released') call.answer = entry.answer;

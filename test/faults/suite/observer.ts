@@ -4,7 +4,14 @@
  * the end. It reads by connections of its own, which no fault touches.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ChangeStreamDocument, type Db, type Document, MongoClient } from 'mongodb';
+import {
+  type ChangeStreamDocument,
+  type Db,
+  type Document,
+  MongoClient,
+  MongoServerError,
+  type ResumeToken,
+} from 'mongodb';
 import { readKey } from '#core/protocol/key.js';
 import { nowMS } from '../../../packages/examples/src/demo/clock.js';
 import { storedLeftovers } from '../../support/leaks.js';
@@ -24,12 +31,14 @@ export interface QueueView {
   readonly waiting: readonly string[];
 }
 
-/** A grant, or a guarded write, as a majority of the members has it. */
+/** A grant, the end of one without another, or a guarded write, as a majority of the members has it. */
 export interface StoredChange {
-  readonly kind: 'grant' | 'write';
+  readonly kind: 'grant' | 'free' | 'write';
   readonly key: string;
-  /** The grant's text; the token of the write. */
+  /** The grant's text; the token of the write; nothing where the lock is free, or its document is gone. */
   readonly value: string;
+  /** When it was written, by the clock of all facts; absent where the servers' clocks differ from the machine's. */
+  readonly at?: number;
 }
 
 interface LockOrTicket {
@@ -183,6 +192,8 @@ const PROBE_EVERY_MS = 100;
 /** A write that takes longer than this is an outage, whatever the reason. */
 const OUTAGE_MS = 500;
 const END = 'end';
+/** The oplog does not reach back to where a stream was. */
+const POSITION_LOST: ReadonlySet<number> = new Set([136, 260, 280, 286]);
 
 /** Every grant and every guarded write, in the one order that the majority has. */
 export class StoredChanges {
@@ -190,13 +201,15 @@ export class StoredChanges {
   /** Whether nothing was missed. */
   complete = true;
   readonly #db: Db;
-  readonly #grants = new Map<string, string>();
+  readonly #clocks: 'of the machine' | 'of their own';
+  readonly #grants = new Map<string, string | null>();
   readonly #stop = new AbortController();
   #seenEnd = false;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(db: Db) {
+  constructor(db: Db, { clocks }: { readonly clocks: 'of the machine' | 'of their own' }) {
     this.#db = db;
+    this.#clocks = clocks;
   }
 
   async start(): Promise<void> {
@@ -221,9 +234,11 @@ export class StoredChanges {
 
   async #follow(opened: () => void): Promise<void> {
     const wanted = { 'ns.coll': { $in: [LOCKS, GuardedDocuments.collectionName] } };
+    let seen: ResumeToken | undefined;
     for (let time = 1; !this.#stop.signal.aborted && !this.#seenEnd; time += 1) {
-      if (time > 1) this.complete = false;
-      const stream = this.#db.watch([{ $match: wanted }], { maxAwaitTimeMS: 200 });
+      if (time > 1 && seen === undefined) this.complete = false;
+      const after = seen === undefined ? {} : { resumeAfter: seen };
+      const stream = this.#db.watch([{ $match: wanted }], { maxAwaitTimeMS: 200, ...after });
       stream.on('error', () => {});
       try {
         // The first look opens it.
@@ -231,8 +246,10 @@ export class StoredChanges {
           const change = await stream.tryNext();
           if (first) opened();
           if (change !== null) this.#take(change);
+          seen = stream.resumeToken;
         }
-      } catch {
+      } catch (error) {
+        if (error instanceof MongoServerError && POSITION_LOST.has(Number(error.code))) seen = undefined;
         await sleep(200);
       } finally {
         await stream.close().catch(() => {});
@@ -241,6 +258,8 @@ export class StoredChanges {
   }
 
   #take(change: ChangeStreamDocument): void {
+    if (change.operationType === 'drop' && change.ns.coll === LOCKS)
+      for (const key of this.#grants.keys()) this.#takeGrant(key, null, change);
     if (!('documentKey' in change)) return;
     const { coll } = change.ns as { coll: string };
     const key = String(change.documentKey._id);
@@ -248,16 +267,24 @@ export class StoredChanges {
       change.operationType === 'update'
         ? (change.updateDescription.updatedFields ?? {})
         : ('fullDocument' in change && change.fullDocument) || {};
-    if (coll === LOCKS) this.#takeGrant(key, fields);
+    if (coll === LOCKS && change.operationType === 'delete') this.#takeGrant(key, null, change);
+    else if (coll === LOCKS) this.#takeGrant(key, fields.grant, change);
     else if (key === END) this.#seenEnd = true;
     else if (typeof fields.by === 'number' && fields.by > 0)
-      this.all.push({ kind: 'write', key, value: String(fields.by) });
+      this.all.push({ kind: 'write', key, value: String(fields.by), ...this.#at(change) });
   }
 
-  /** A document replaced as a whole tells its grant again. */
-  #takeGrant(key: string, { grant }: Document): void {
-    if (typeof grant !== 'string' || this.#grants.get(key) === grant) return;
+  /** A document replaced as a whole tells its grant again; an update of something else tells none. */
+  #takeGrant(key: string, grant: unknown, change: ChangeStreamDocument): void {
+    const before = this.#grants.get(key) ?? null;
+    if (grant === before || (typeof grant !== 'string' && grant !== null)) return;
     this.#grants.set(key, grant);
-    this.all.push({ kind: 'grant', key, value: grant });
+    const kind = grant === null ? 'free' : 'grant';
+    this.all.push({ kind, key, value: grant ?? '', ...this.#at(change) });
+  }
+
+  #at({ wallTime }: ChangeStreamDocument & { readonly wallTime?: Date }): { readonly at?: number } {
+    if (wallTime === undefined || this.#clocks === 'of their own') return {};
+    return { at: nowMS() - (Date.now() - wallTime.getTime()) };
   }
 }

@@ -5,13 +5,14 @@
  */
 import type { FindingKind } from './checker.js';
 import type { BrokenGuard, LeakName, VariantName, WorkloadSettings } from './facts.js';
+import { LAG } from './faults/lag-faults.js';
 import { LONG_PAUSE, PAUSES } from './faults/process-faults.js';
 import type { Leak } from './looks.js';
 import type { RunSettings } from './run.js';
 import { run } from './run.js';
 import { soakOnce } from './soak.js';
 import { type Row, SOAK } from './table.js';
-import { WORKLOADS } from './workloads.js';
+import { FAST, WORKLOADS } from './workloads.js';
 
 export interface Broken {
   /** What is wrong with the lock. */
@@ -42,13 +43,17 @@ function broken(
 /** Nobody refuses the late write of a holder that was suspended: the lock is right, and its use is wrong. */
 const UNFENCED: WorkloadSettings = { ...WORKLOADS.lockSetUnfenced, ids: ['a'] };
 
+/** Only a new primary answers from an older state, and a process has to be served just before. */
+const LAGGING: Partial<Row> = { workload: { ...WORKLOADS.burst, ...FAST }, faults: LAG, durationMS: 20_000 };
+
 export const BROKEN: readonly [Broken, ...Broken[]] = [
   broken('real', []),
   broken('ignores the server', ['two valid holders', 'token not higher']),
   broken('last come, first served', ['overtaken']),
   broken('never deletes tickets', ['left behind']),
   broken('same token again', ['token not higher']),
-  broken('deaf and blind', ['not settled once']),
+  broken('deaf and blind', ['not settled once', 'free while somebody waits']),
+  broken('checks its grants against older states', ['lost although it stood'], LAGGING),
   {
     ...broken('real', ['effect lost'], { workload: UNFENCED, faults: PAUSES.slice(0, 1), durationMS: 25_000 }),
     what: 'the lock is right, but nothing guards against a late write',

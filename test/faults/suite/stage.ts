@@ -62,7 +62,7 @@ async function setUp(settings: StageSettings, folder: string, undo: (() => Promi
   const observer = new Observer({ uri: cluster.uri, dbName: DB_NAME, ids: workload.ids, history });
   undo.push(() => observer.close().catch(() => {}));
   await observer.prepare();
-  const stored = new StoredChanges(observer.db);
+  const stored = new StoredChanges(observer.db, { clocks: needs.has('clocks') ? 'of their own' : 'of the machine' });
   undo.push(() => stored.stop());
   await stored.start();
   const probe = new Probe(observer.db, disturbances);

@@ -6,10 +6,11 @@
 import type { WorkloadSettings } from './facts.js';
 import { DELETIONS, LARGE_CLOCKS, LARGE_OFFSET_MS, POSITION, SMALL_CLOCKS, STREAMS } from './faults/data-faults.js';
 import type { NeedyFault } from './faults/fault.js';
+import { LAG } from './faults/lag-faults.js';
 import { NETWORK, PARTITIONS } from './faults/network-faults.js';
 import { KILLS, PAUSES, POOL, SMALL_POOL_SIZE } from './faults/process-faults.js';
 import { MEMBERS, PRIMARY, STEPDOWN } from './faults/server-faults.js';
-import { WORKLOADS } from './workloads.js';
+import { FAST, WORKLOADS } from './workloads.js';
 
 export interface Row {
   /** As `--only` takes it. */
@@ -63,6 +64,7 @@ export const TABLE: readonly Row[] = [
   row('lock-set-pauses', lockSet, PAUSES),
   row('lock-set-primary', lockSet, PRIMARY),
   row('lock-set-members', lockSet, MEMBERS),
+  row('lock-set-lag', { ...lockSet, ...FAST }, LAG),
   row('lock-set-network', lockSet, NETWORK),
   row('lock-set-partition', lockSet, PARTITIONS),
   row('lock-set-streams', lockSet, STREAMS),
@@ -77,6 +79,7 @@ export const TABLE: readonly Row[] = [
   row('transaction-pauses', lockSetTransaction, PAUSES),
   row('transaction-primary', lockSetTransaction, PRIMARY),
   row('transaction-members', lockSetTransaction, MEMBERS),
+  row('transaction-lag', { ...lockSetTransaction, ...FAST }, LAG),
   row('transaction-network', lockSetTransaction, NETWORK),
   row('transaction-partition', lockSetTransaction, PARTITIONS),
   row('transaction-streams', lockSetTransaction, STREAMS),
@@ -87,6 +90,7 @@ export const TABLE: readonly Row[] = [
   row('burst-calm', burst, [], { durationMS: 10_000 }),
   row('burst-processes', burst, [...KILLS, ...PAUSES]),
   row('burst-primary', burst, PRIMARY),
+  row('burst-lag', { ...burst, ...FAST }, LAG),
   row('burst-streams', burst, [...STREAMS, STEPDOWN]),
   row('burst-position', burst, POSITION),
   row('burst-pool', { ...burst, maxPoolSize: SMALL_POOL_SIZE }, POOL),

@@ -73,6 +73,9 @@ const soak: WorkloadSettings = {
   restMS: [0, 1_000],
 };
 
+/** The shortest heartbeat that the locks allow: with each the grants are checked. */
+export const FAST = { heartbeatMS: 100 } as const;
+
 export const WORKLOADS = {
   soak,
   lockSet,

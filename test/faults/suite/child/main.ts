@@ -65,7 +65,7 @@ function realLocks(): Locks {
       dbName: settings.dbName,
       label: settings.name,
       leaseDurationMS: LEASE_MS,
-      heartbeatIntervalMS: HEARTBEAT_MS,
+      heartbeatIntervalMS: settings.workload.heartbeatMS ?? HEARTBEAT_MS,
       patrolIntervalMS: PATROL_MS,
       clockSkewMS: CLOCK_SKEW_MS,
       idleMS: IDLE_MS,
@@ -73,9 +73,9 @@ function realLocks(): Locks {
     },
     {
       wrapPorts: (ports) =>
-        watchPorts(breakPorts(settings.variant, ports), announcements, {
+        watchPorts(breakPorts(settings.variant, ports, client.db(settings.dbName)), announcements, {
           onArrived: (caller, session) => tell({ kind: 'arrived', caller, session, at: nowMS() }),
-          onDelivered: (grant) => tell({ kind: 'delivered', grant, at: nowMS() }),
+          onDelivered: (grant) => tell({ kind: 'delivered', grant, at: nowMS() }, 'at once'),
           onDeadline: (session, until) => tell({ kind: 'deadline', session, until, at: nowMS() }),
         }),
     },

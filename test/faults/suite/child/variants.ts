@@ -4,6 +4,7 @@
  * `--self-check`; nothing else uses them.
  */
 import type { LockClient } from 'mongo-distributed-locks';
+import type { Db } from 'mongodb';
 import type { Ports } from '#core/client.js';
 import { formatGrant, parseGrant } from '#core/protocol/grant.js';
 import type { VariantName } from '../facts.js';
@@ -12,7 +13,7 @@ import { overriding } from './watched-ports.js';
 /** What the callers of a process use of a client. */
 export type Locks = Pick<LockClient, 'connect' | 'lock' | 'tryLock' | 'close'>;
 
-const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
+const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports, db: Db) => Ports>> = {
   'last come, first served': (ports) => {
     const { store } = ports;
     const readQueue: typeof store.readQueue = async (request) => {
@@ -39,6 +40,15 @@ const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
     store,
     feed: overriding(feed, { open: (request) => overriding(feed.open(request), { close: async () => {} }) }),
   }),
+  'checks its grants against older states': ({ store, feed }, db) => {
+    // A plain majority read, which waits for nothing that this client was told.
+    const locks = db.collection<{ _id: string; grant: string }>('dlocks', { readConcern: { level: 'majority' } });
+    const readGrantsOf: typeof store.readGrantsOf = async ({ session }) => {
+      const found = await locks.find({ grant: { $gte: `${session}/`, $lt: `${session}0` } }).toArray();
+      return found.map(({ _id: key, grant }) => ({ key, grant }));
+    };
+    return { store: overriding(store, { readGrantsOf }), feed };
+  },
   'deaf and blind': ({ store, feed }) => ({
     store: overriding(store, {
       readGrantsOf: async () => [],
@@ -51,8 +61,8 @@ const BROKEN_PORTS: Partial<Record<VariantName, (ports: Ports) => Ports>> = {
 };
 
 /** The ports of a variant; those of the real lock as they are. */
-export function breakPorts(variant: VariantName, ports: Ports): Ports {
-  return BROKEN_PORTS[variant]?.(ports) ?? ports;
+export function breakPorts(variant: VariantName, ports: Ports, db: Db): Ports {
+  return BROKEN_PORTS[variant]?.(ports, db) ?? ports;
 }
 
 /** Grants everything at once, with tokens of its own. */

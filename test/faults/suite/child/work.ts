@@ -147,7 +147,8 @@ export class Work {
     const { tell, stalledMS, sessionOf } = this.#host;
     const token = lock.fencingToken;
     tell({ kind: 'granted', caller, token, held: lock.held, session: sessionOf(key, token), at: nowMS() });
-    const onLost = (): void => tell({ kind: 'lost', caller, stalledMS: stalledMS(), at: nowMS() });
+    const onLost = (): void =>
+      tell({ kind: 'lost', caller, stalledMS: stalledMS(), why: String(lock.signal.reason), at: nowMS() });
     if (lock.signal.aborted) onLost();
     else lock.signal.addEventListener('abort', onLost);
     await this.#change(call, key, lock);
