@@ -17,7 +17,7 @@ const MONGO = `${SRC}/mongo/`;
 const DIAGNOSTICS = `${SRC}/diagnostics\\.ts$`;
 const TELEMETRY = `${SRC}/telemetry/`;
 const API = `${SRC}/(arguments|checks|client|dlocks|lock|lock-arguments|shutdown)\\.ts$`;
-const INDEX = `${SRC}/(index|stored-format)\\.ts$`;
+const INDEX = `${SRC}/(index|stored-format|safe-messages)\\.ts$`;
 /** Packages resolve to a file inside them, wherever the package manager put it. */
 const packaged = (name) => `(^|/)node_modules/${name}/`;
 

@@ -26,6 +26,7 @@ function project(name: string, group: number, maxWorkers: number): TestProjectIn
       alias: [
         { find: /^mongo-distributed-locks$/, replacement: `${core}index.ts` },
         { find: /^mongo-distributed-locks\/stored-format$/, replacement: `${core}stored-format.ts` },
+        { find: /^mongo-distributed-locks\/safe-messages$/, replacement: `${core}safe-messages.ts` },
         { find: /^mongo-distributed-locks-nestjs$/, replacement: nestjs },
         { find: /^#core\//, replacement: core },
       ],

@@ -89,7 +89,16 @@ describe('passwords', () => {
       'at mongodb+srv://***@host, twice: mongodb://***@b',
     ],
     ['mongodb://user:sec@ret@host/db', 'mongodb://***@host/db'],
+    ['mongodb://user:secret@[::1]:27017,b/db', 'mongodb://***@[::1]:27017,b/db'],
     ['mongodb://host/db', 'mongodb://host/db'],
+    ['"mongodb://a:27017,b,c:1/db?replicaSet=rs0"', '"mongodb://a:27017,b,c:1/db?replicaSet=rs0"'],
+    ['mongodb://admin:secret/db and more', 'mongodb://*** and more'],
+    ['mongodb://user@host:secret', 'mongodb://***'],
+    ['mongodb://user:a@b/secret@host', 'mongodb://***'],
+    [
+      "'mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:secret&w=1&proxyPassword=secret'",
+      "'mongodb://h/?authMechanismProperties=***&w=1&proxyPassword=***'",
+    ],
   ])('are taken out of %s', (text, without) => {
     expect(withoutCredentials(text)).toBe(without);
   });

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import type { Long } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { LockError } from '#core/errors.js';
-import { codeOf, failureOf, text } from '#core/mongo/failures.js';
+import { describeFailure } from '#core/mongo/driver-errors.js';
+import { codeOf, failureOf } from '#core/mongo/failures.js';
 import { type LockState, readLock, readSession, readTicket, type TicketState } from '#core/protocol/documents.js';
 import { FENCE_MAX, formatGrant, isSessionId, lastToken, parseGrant } from '#core/protocol/grant.js';
 import { decodeKey, encodeKey, readKey } from '#core/protocol/key.js';
@@ -336,7 +337,7 @@ describe('a failure of any shape', () => {
           );
           expect(failure.message).not.toContain('secret');
           expect(['number', 'object']).toContain(typeof codeOf(error));
-          expect(typeof text(error)).toBe('string');
+          expect(describeFailure(error, error)).not.toBe('');
         }),
         { runs: RUNS },
       );

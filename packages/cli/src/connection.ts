@@ -1,12 +1,14 @@
 /**
  * The connection that every command makes: its options, what they default to, the MongoClient and the LockClient over it, and their end. It sends
- * nothing until a command does. `ui` and `watch` take the same, with the MongoClient for a change stream of their own.
+ * nothing until a command does. `ui` and `watch` take the same, with the database for a change stream of their own.
  */
 import type { Command } from 'commander';
 import { LockClient, type LockSettings, type Logger } from 'mongo-distributed-locks';
+import { connectionStringProblems, describeFailure } from 'mongo-distributed-locks/safe-messages';
 import { type Db, MongoClient } from 'mongodb';
 import { parseDuration } from './duration.js';
-import { usage } from './exit-codes.js';
+import { CommandFailure, EXIT, usage } from './exit-codes.js';
+import { messageOf } from './failures.js';
 import { notice, type Terminal } from './terminal.js';
 
 /** The options as commander gives them, before they are checked. */
@@ -22,11 +24,12 @@ export interface ConnectionFlags {
 
 /** What a command works with. */
 export interface Connection {
-  readonly mongo: MongoClient;
   readonly db: Db;
   /** The collection of locks and tickets; that of sessions is `<collectionName>.sessions`. */
   readonly collectionName: string;
   readonly locks: LockClient;
+  /** Connects the MongoClient, for what is not done by `locks`. Rejects with a `CommandFailure`. */
+  connect(): Promise<void>;
   /** Ends the lock client, releasing what it holds and leaving the queue, then the connection. Never rejects. */
   close(): Promise<void>;
 }
@@ -63,23 +66,27 @@ export function openConnection(flags: ConnectionFlags, terminal: Terminal, own: 
     await locks.close();
     await mongo.close().catch(() => {});
   };
-  return { mongo, db: mongo.db(flags.db), collectionName, locks, close };
+  const connect = async (): Promise<void> => {
+    await mongo.connect().catch((error: unknown) => {
+      const message = `The database could not be reached: ${describeFailure(error, mongo)}`;
+      throw new CommandFailure(message, { exitCode: EXIT.UNAVAILABLE, code: 'UNAVAILABLE', cause: error });
+    });
+  };
+  return { db: mongo.db(flags.db), collectionName, locks, connect, close };
 }
 
-function mongoClient({ uri }: ConnectionFlags): MongoClient {
+function mongoClient({ uri, db }: ConnectionFlags): MongoClient {
   const { DLOCKS_URI, MONGODB_URI } = process.env;
   const chosen = uri ?? (DLOCKS_URI || MONGODB_URI);
   if (!chosen) throw usage('which database? Give --uri, or set DLOCKS_URI or MONGODB_URI (better for passwords).');
-  try {
-    const saysItself = /[?&]serverSelectionTimeoutMS=/i.test(chosen);
-    return new MongoClient(chosen, {
-      appName: 'dlocks',
-      ...(!saysItself && { serverSelectionTimeoutMS: SELECTION_LIMIT_MS }),
-    });
-  } catch (error) {
-    // The driver's message may quote the string.
-    throw usage(`the connection string is not valid: ${(error as Error).message.replaceAll(chosen, '***')}`);
-  }
+  // The driver's own message would quote the string.
+  const problems = connectionStringProblems(chosen, db);
+  if (problems.length > 0) throw usage(`the connection string is not valid: ${problems.join(' ')}`);
+  const saysItself = /[?&]serverSelectionTimeoutMS=/i.test(chosen);
+  return new MongoClient(chosen, {
+    appName: 'dlocks',
+    ...(!saysItself && { serverSelectionTimeoutMS: SELECTION_LIMIT_MS }),
+  });
 }
 
 function settings({ lease, clockSkew }: ConnectionFlags): LockSettings {
@@ -93,7 +100,7 @@ function settings({ lease, clockSkew }: ConnectionFlags): LockSettings {
 function loggerOf({ json, quiet }: ConnectionFlags, terminal: Terminal): Logger {
   return {
     error: (message, ...details) => {
-      const causes = details.flatMap((detail) => (detail instanceof Error ? [detail.message] : []));
+      const causes = details.flatMap((detail) => (detail instanceof Error ? [messageOf(detail)] : []));
       if (!quiet) notice(terminal, [message, ...causes].join(' '), { json, event: 'log' });
     },
   };

@@ -38,8 +38,11 @@ export const EXIT_CODES: readonly ExitCodeRow[] = [
   { code: EXIT.FAILED, when: 'anything else that went wrong' },
 ];
 
+/** An error whose words are ours, and may be shown as they are. */
+export class OwnError extends Error {}
+
 /** An end that the user is told of: what to print and the exit code. */
-export class CommandFailure extends Error {
+export class CommandFailure extends OwnError {
   readonly exitCode: number;
   /** A word for programs, in the JSON form: a `LOCK_…` code of the library, or one of our own. */
   readonly code: string;

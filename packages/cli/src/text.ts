@@ -58,9 +58,23 @@ function cells(character: string): number {
   return WIDE.test(character) ? 2 : 1;
 }
 
-/** The text without the credentials of any connection string in it. */
+const CONNECTION_STRINGS = /(mongodb(?:\+srv)?:\/\/)([^\s/?#"'<>]*)([^\s"'<>]*)/gi;
+/** A port that is none may be a password whose host was forgotten. */
+const HOSTS = /^[^:,@]*(:\d+)?(,[^:,@]*(:\d+)?)*$/;
+const SECRET_OPTIONS =
+  /\b((?:authMechanismProperties|proxyUsername|proxyPassword|tlsCertificateKeyFilePassword)=)[^&#]*/gi;
+
+/**
+ * The text without the credentials of any connection string in it. A last net for what others have stored and for what
+ * was given on the command line as something else: no message of ours has a connection string in it.
+ */
 export function withoutCredentials(text: string): string {
-  return text.replaceAll(/(mongodb(?:\+srv)?:\/\/)[^\s/?#"'<>]*@/gi, '$1***@');
+  return text.replaceAll(CONNECTION_STRINGS, (_all, scheme: string, authority: string, rest: string) => {
+    const hosts = authority.slice(authority.lastIndexOf('@') + 1);
+    const shown = authority === hosts ? hosts : `***@${hosts}`;
+    if (rest.includes('@') || !(HOSTS.test(hosts) || hosts.startsWith('['))) return `${scheme}***`;
+    return `${scheme}${shown}${rest.replaceAll(SECRET_OPTIONS, '$1***')}`;
+  });
 }
 
 /** A word as it may be pasted into a shell; what is not to be seen in the manner of bash, zsh and ksh. */

@@ -1,6 +1,7 @@
 /**
- * Every error this library rejects or throws with: one base class, one class per code. They carry facts, never a
- * connection string. Recognise them by `code`, which holds across copies of the package, rather than by `instanceof`.
+ * Every error this library rejects or throws with: one base class, one class per code. They carry facts, and no part of a
+ * connection string; neither do their causes (`mongo/driver-errors.ts`). Recognise them by `code`, which holds across
+ * copies of the package, rather than by `instanceof`.
  */
 
 /** The stable code of each error, for `switch (error.code)`. */
@@ -23,7 +24,10 @@ export type LockValue = unknown;
 
 /** The facts an error may be built with; each is left out where it is not known. */
 export interface LockErrorFacts {
-  /** What led to this error: a driver error, another `LockError`, the reason of a signal. */
+  /**
+   * What led to this error: another `LockError`, the reason of a signal, or a description of the driver's error: its name,
+   * code, `codeName` and `errorLabels`, in words that hold nothing of the connection string.
+   */
   readonly cause?: unknown;
   /** The caller's own `resource`. */
   readonly resource?: LockValue;
@@ -235,7 +239,7 @@ export class LockLimitError extends LockError {
 
 /**
  * `LOCK_UNAVAILABLE`: the first connection or the first attempt found no primary within the driver's
- * `serverSelectionTimeoutMS`. `cause` is the driver's error. Nothing of the call is left behind.
+ * `serverSelectionTimeoutMS`. `cause` has the name and the code of the driver's error. Nothing of the call is left behind.
  *
  * What to do: call again when the server can be reached.
  */

@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import { addConnectionOptions, type Connection, type ConnectionFlags } from '../connection.js';
 import { act, type Context, connected, interruptible } from '../context.js';
+import { messageOf } from '../failures.js';
 import type { Fact } from '../observer/facts.js';
 import { Observer, type ObserverListener, type ObserverStatus } from '../observer/observer.js';
 import { Interruption } from '../signals.js';
@@ -34,7 +35,7 @@ async function watch(context: Context, flags: ConnectionFlags, args: readonly st
   const [resource, id] = args;
   const watched: Watched = { ...(resource !== undefined && { resource }), ...(id !== undefined && { id }) };
   return connected(context, flags, async (connection) => {
-    await interruptible(context, connection.mongo.connect());
+    await interruptible(context, connection.connect());
     const isLive = context.terminal.out.isTTY && !flags.json;
     const end = isLive ? showLive(context, connection, watched) : printEvents(context, connection, watched, flags);
     try {
@@ -86,7 +87,7 @@ async function printEvents(
     else out.line(eventLine(fact, out));
   };
   const onStatus = (status: ObserverStatus, error?: Error): void => {
-    const message = error === undefined ? undefined : error.message;
+    const message = error === undefined ? undefined : messageOf(error);
     if (json) out.json({ kind: 'status', status, ...(message !== undefined && { message }) });
     else if (message !== undefined) notice(terminal, `the change stream was interrupted: ${message}`);
     else if (status === 'live') notice(terminal, 'watching; Ctrl-C ends it');

@@ -3,6 +3,7 @@
  * never for longer than a limit. Its stream and its first read call it.
  */
 import type { ClientSession, Db } from 'mongodb';
+import { OwnError } from '../exit-codes.js';
 
 /** A reply of the server. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -30,7 +31,7 @@ export async function send(db: Db, command: Reply, { session, limitMS, signal }:
   try {
     return await db.command({ ...command }, { ...OPTIONS, signal: either, ...(session && { session }) });
   } catch (error) {
-    if (limit.aborted) throw new Error(`The server did not answer within ${limitMS / 1_000} s.`, { cause: error });
+    if (limit.aborted) throw new OwnError(`The server did not answer within ${limitMS / 1_000} s.`, { cause: error });
     throw error;
   }
 }

@@ -5,6 +5,7 @@
  * Not the driver's own stream: that one says nothing of a server that fell silent, and nothing of its resuming.
  */
 import type { ClientSession, Db } from 'mongodb';
+import { OwnError } from '../exit-codes.js';
 import { type CollectionNames, type Raw, streamStages } from './changes.js';
 import { type Reply, send } from './send.js';
 
@@ -22,7 +23,7 @@ const POSITION_LOST_CODES: ReadonlySet<unknown> = new Set([136, 260, 280, 286]);
 const KILL_LIMIT_MS = 2_000;
 
 /** Thrown where what comes next can only be known by reading everything. */
-export class PositionLostError extends Error {
+export class PositionLostError extends OwnError {
   override readonly name = 'PositionLostError';
 }
 

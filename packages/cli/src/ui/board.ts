@@ -3,6 +3,7 @@
  * them within named limits. It knows no browser; `frames.ts` asks it for what one browser is to see.
  */
 import type { Db } from 'mongodb';
+import { messageOf } from '../failures.js';
 import type { Fact, LockFact } from '../observer/facts.js';
 import { Observer, type ObserverStatus } from '../observer/observer.js';
 import type { TrackedHold, TrackedLock, TrackedTicket } from '../observer/tracker.js';
@@ -148,7 +149,7 @@ export class Board {
 
   #note(status: ObserverStatus, error?: Error): void {
     if (status === 'live') this.#problem = undefined;
-    else if (error !== undefined) this.#problem = error.message;
+    else if (error !== undefined) this.#problem = messageOf(error);
     this.#tell(null);
   }
 

@@ -43,7 +43,7 @@ async function ui(context: Context, flags: UiFlags): Promise<number> {
     const { db, collectionName } = connection;
     const board = new Board({ db, collectionName });
     try {
-      await interruptible(context, connection.mongo.connect());
+      await interruptible(context, connection.connect());
       await interruptible(context, board.open());
       return await serve(context, flags, { connection, board, port });
     } finally {

@@ -8,6 +8,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { CommandFailure, EXIT, OwnError } from '../exit-codes.js';
+import { messageOf } from '../failures.js';
 import type { Board } from './board.js';
 import { FrameMaker, type Interest } from './frames.js';
 import { isOurHost, isOurPage, isToken, newToken, type Place } from './guard.js';
@@ -63,7 +65,7 @@ export interface PageServerOptions extends Place {
 }
 
 /** What is thrown to answer with a status. */
-class Refused extends Error {
+class Refused extends OwnError {
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -102,7 +104,14 @@ export class PageServer {
     for (const { path, file, type } of ASSETS) this.#assets.set(path, { type, body: await readAsset(file) });
     const { host, port } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
+      this.#server.once('error', ({ code = 'an error' }: NodeJS.ErrnoException) => {
+        reject(
+          new CommandFailure(`cannot listen on ${host}, port ${port}: ${code}`, {
+            exitCode: EXIT.FAILED,
+            code: 'FAILED',
+          }),
+        );
+      });
       this.#server.listen(port, host, () => resolve());
     });
     this.#timer = setInterval(() => this.#tick(), FRAME_EVERY_MS);
@@ -125,7 +134,7 @@ export class PageServer {
     try {
       await this.#route(request, response);
     } catch (error) {
-      const { status, message } = error instanceof Refused ? error : new Refused(500, (error as Error).message);
+      const { status, message } = error instanceof Refused ? error : new Refused(500, messageOf(error));
       if (response.headersSent) response.destroy();
       else this.#json(response, status, { error: message } satisfies Refusal);
     }
@@ -167,7 +176,7 @@ export class PageServer {
     const asked = readForceRequest(await bodyOf(request));
     const released = await this.#options.forceRelease(asked).catch((error: unknown) => {
       const isRefused = (error as { code?: unknown }).code === 'LOCK_INVALID_ARGUMENT';
-      throw new Refused(isRefused ? 400 : 502, (error as Error).message);
+      throw new Refused(isRefused ? 400 : 502, messageOf(error));
     });
     this.#json(response, 200, { released } satisfies ForceAnswer);
   }
@@ -212,7 +221,8 @@ async function readAsset(file: string): Promise<Buffer> {
   try {
     return await readFile(`${ASSETS_FOLDER}${file}`);
   } catch (error) {
-    throw new Error(`The page was not built: ${file} is missing beside the server.`, { cause: error });
+    const message = `The page was not built: ${file} is missing beside the server.`;
+    throw new CommandFailure(message, { exitCode: EXIT.FAILED, code: 'FAILED', cause: error });
   }
 }
 

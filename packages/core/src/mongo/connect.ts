@@ -9,7 +9,9 @@
 import { type Db, MongoClient } from 'mongodb';
 import { LockInvalidOptionError, LockUnavailableError } from '../errors.js';
 import type { LockSource, MongooseConnectionLike } from '../options.js';
-import { text } from './failures.js';
+import { acceptedStringProblems, connectionStringProblems, isHostName } from './connection-string.js';
+import { orElse } from './driver-errors.js';
+import { failureOf } from './failures.js';
 
 /** An open database. `client` changes when it was closed and opened anew: what it delivered before is then void. */
 export interface OpenDatabase {
@@ -19,7 +21,7 @@ export interface OpenDatabase {
 
 /** A way to the database. */
 export interface DatabaseSource {
-  /** Connects if need be; cheap once connected. */
+  /** Connects if need be; cheap once connected. Rejects with a public error. */
   open(): Promise<OpenDatabase>;
   /** Closes the client if it is ours. Idempotent; `open` may follow. */
   close(): Promise<void>;
@@ -31,8 +33,9 @@ const DRIVER_NEEDED = 'mongodb 6.20 or later is needed';
 /** What is wrong with a source as far as it can be seen without sending anything: one sentence for each problem. */
 export function sourceProblems(source: LockSource): string[] {
   if (source.kind === 'connection') return connectionProblems(source.connection);
-  if (source.kind === 'uri') return uriProblems(source.uri);
-  return clientProblems(source.kind === 'db' ? (source.db as unknown as Partial<Db>).client : source.client);
+  if (source.kind === 'uri') return uriProblems(source.uri, source.dbName).map((problem) => `"uri": ${problem}`);
+  if (source.kind === 'db') return clientProblems((source.db as unknown as Partial<Db>).client);
+  return [...clientProblems(source.client), ...databaseProblems(source.client, source.dbName)];
 }
 
 /** The way to the database that a source stands for. */
@@ -63,7 +66,9 @@ class GivenClient implements DatabaseSource {
     if (this.#opened !== null) return this.#opened;
     const client = this.#client;
     if (client === undefined) throw new LockInvalidOptionError([`"db" is of an old driver: ${DRIVER_NEEDED}.`]);
-    await client.connect();
+    await client.connect().catch((error: unknown) => {
+      throw failureOf(error, 'read', client);
+    });
     this.#opened = { client, db: this.#database() };
     return this.#opened;
   }
@@ -86,8 +91,10 @@ class OwnClient implements DatabaseSource {
 
   open(): Promise<OpenDatabase> {
     if (this.#opening === null) {
-      this.#client = new MongoClient(this.#uri);
-      this.#opening = this.#connect(this.#client);
+      const client = clientOf(this.#uri);
+      if (client === null) return Promise.reject(new LockInvalidOptionError(uriProblems(this.#uri, this.#dbName)));
+      this.#client = client;
+      this.#opening = this.#connect(client);
     }
     return this.#opening;
   }
@@ -107,7 +114,7 @@ class OwnClient implements DatabaseSource {
     } catch (error) {
       if (this.#client === client) this.#opening = null;
       await client.close().catch(() => {});
-      throw error;
+      throw failureOf(error, 'read', client);
     }
   }
 }
@@ -123,7 +130,7 @@ class MongooseConnection implements DatabaseSource {
 
   async open(): Promise<OpenDatabase> {
     const connection = this.#connection;
-    if (connection.readyState !== CONNECTED) await connection.asPromise();
+    if (connection.readyState !== CONNECTED) await this.#untilConnected();
     const client = connection.getClient() as MongoClient | undefined;
     if (client === undefined || connection.readyState !== CONNECTED) throw new LockUnavailableError(MONGOOSE_CLOSED);
     if (this.#opened?.client === client) return this.#opened;
@@ -134,20 +141,43 @@ class MongooseConnection implements DatabaseSource {
   }
 
   async close(): Promise<void> {}
+
+  async #untilConnected(): Promise<void> {
+    const connection = this.#connection;
+    try {
+      await connection.asPromise();
+    } catch (error) {
+      throw failureOf(
+        error,
+        'read',
+        orElse(undefined, () => connection.getClient()),
+      );
+    }
+  }
 }
 
 const CONNECTED = 1;
 const MONGOOSE_CLOSED = 'The mongoose connection is not open. Open it with mongoose.connect() or connection.openUri().';
 
-function uriProblems(uri: string): string[] {
-  try {
-    return clientProblems(new MongoClient(uri));
-  } catch (error) {
-    // The driver's message may repeat the string, and with it the password.
-    return [
-      `"uri" is not a connection string the driver accepts: ${text(error).replaceAll(uri, '<connection string>')}`,
-    ];
+/**
+ * Says what is wrong with a connection string, as far as it can be seen without sending anything.
+ *
+ * @param uri The connection string.
+ * @param dbName The database that is used instead of the one it names, if any.
+ * @returns One sentence for each problem, with no piece of the string in any of them: parts are called by what they are and
+ * by their place. Empty: nothing is wrong.
+ */
+export function uriProblems(uri: string, dbName?: string): string[] {
+  const client = clientOf(uri);
+  if (client !== null) {
+    return [...acceptedStringProblems(uri), ...clientProblems(client), ...databaseProblems(client, dbName)];
   }
+  // The driver's message repeats what it could not read, which may be a password.
+  return connectionStringProblems(uri, (other) => clientOf(other) !== null);
+}
+
+function clientOf(uri: string): MongoClient | null {
+  return orElse(null, () => new MongoClient(uri));
 }
 
 function connectionProblems(connection: MongooseConnectionLike): string[] {
@@ -164,6 +194,8 @@ interface ClientFacts {
   readonly options?: {
     readonly maxPoolSize?: number;
     readonly loadBalanced?: boolean;
+    readonly hosts?: unknown;
+    readonly dbName?: unknown;
     /** What the driver tells the server about itself. */
     readonly metadata?: { readonly driver?: { readonly version?: unknown } };
   };
@@ -179,7 +211,7 @@ export function maxPoolSizeOf(client: unknown): number {
 }
 
 function clientProblems(client: unknown): string[] {
-  const { maxPoolSize, loadBalanced, metadata } = optionsOf(client);
+  const { maxPoolSize, loadBalanced, metadata, hosts } = optionsOf(client);
   const version = metadata?.driver?.version;
   const [major = 0, minor = 0] = typeof version === 'string' ? version.split('.').map(Number) : [];
   const problems: string[] = [];
@@ -196,5 +228,33 @@ function clientProblems(client: unknown): string[] {
       'The connection has loadBalanced=true, which the locks do not support: connect to the replica set itself.',
     );
   }
-  return problems;
+  return [...problems, ...hostsProblems(hosts)];
+}
+
+/**
+ * The driver takes much for a host: nothing at all, or what follows an "@" in a password. It then looks it up, or fails
+ * outside of every call with an error that no one can catch and that shows it.
+ */
+function hostsProblems(hosts: unknown): string[] {
+  if (!Array.isArray(hosts)) return [];
+  return hosts.flatMap((host: unknown, index) => {
+    const isHost = orElse(true, () => isReachable(host));
+    return isHost ? [] : [`Host ${index + 1} of the connection string is not a host name. ${MISPLACED}`];
+  });
+}
+
+const MISPLACED =
+  'A user name or a password may have ended too early: write the characters : / ? # [ ] @ % in it percent-encoded.';
+
+function isReachable(address: unknown): boolean {
+  const { host, socketPath } = address as { host?: unknown; socketPath?: unknown };
+  if (typeof host === 'string') return isHostName(host);
+  return typeof socketPath !== 'string' || !socketPath.includes('%');
+}
+
+/** The database that the connection string names, where it is to be used. */
+function databaseProblems(client: unknown, dbName: string | undefined): string[] {
+  const named = optionsOf(client).dbName;
+  if (dbName !== undefined || typeof named !== 'string' || !/[/\\. "$\0]/.test(named)) return [];
+  return [`The connection string names a database by a name that no database can have. ${MISPLACED}`];
 }

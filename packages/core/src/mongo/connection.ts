@@ -8,10 +8,11 @@
  */
 import type { ClientSession, Timestamp } from 'mongodb';
 import type { Clock } from '../base/clock.js';
-import { LockClosedError, LockUnavailableError } from '../errors.js';
+import { LockClosedError, type LockError, LockUnavailableError } from '../errors.js';
 import type { Command } from './commands.js';
 import { type DatabaseSource, maxPoolSizeOf, type OpenDatabase } from './connect.js';
-import { CommandLimitError, codeOf, DUPLICATE_KEY, failureOf } from './failures.js';
+import { CommandLimitError } from './driver-errors.js';
+import { codeOf, DUPLICATE_KEY, failureOf, type Intent } from './failures.js';
 
 /** A document of a reply. */
 export type Reply = Readonly<Record<string, unknown>>;
@@ -99,7 +100,7 @@ export class Connection {
       try {
         return await this.#writeOnce(command);
       } catch (error) {
-        if (codeOf(error) !== DUPLICATE_KEY || attempt >= DUPLICATE_ATTEMPTS) throw failureOf(error, 'write');
+        if (codeOf(error) !== DUPLICATE_KEY || attempt >= DUPLICATE_ATTEMPTS) throw this.#failure(error, 'write');
       }
     }
   }
@@ -111,7 +112,7 @@ export class Connection {
       return true;
     } catch (error) {
       if (codeOf(error) === DUPLICATE_KEY) return false;
-      throw failureOf(error, 'write');
+      throw this.#failure(error, 'write');
     }
   }
 
@@ -134,7 +135,7 @@ export class Connection {
     try {
       return await this.#send(command, options);
     } catch (error) {
-      throw failureOf(error, 'read');
+      throw this.#failure(error, 'read');
     }
   }
 
@@ -158,6 +159,10 @@ export class Connection {
     this.#closesCount += 1;
     this.#closed = true;
     await this.#source.close();
+  }
+
+  #failure(error: unknown, intent: Intent): LockError {
+    return failureOf(error, intent, this.#current?.client);
   }
 
   async #writeOnce(command: Command): Promise<Reply> {

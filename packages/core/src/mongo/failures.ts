@@ -1,7 +1,8 @@
 /**
  * What a failure of the driver means to us: one of the public errors, by what is known about the write. Pure. It looks
  * at `name`, `code` and labels and never at classes, because a mongoose connection brings another copy of the driver.
- * Whatever it does not know counts as unknown for a write. Called by `connection.ts` and `feed.ts`.
+ * Whatever it does not know counts as unknown for a write. What is said of it is `driver-errors.ts`. Called by
+ * `connect.ts`, `connection.ts` and `feed.ts`.
  */
 import {
   LockError,
@@ -11,19 +12,10 @@ import {
   LockUnavailableError,
   LockUnsupportedTopologyError,
 } from '../errors.js';
+import { describedCause, orElse } from './driver-errors.js';
 
 /** Whether the command that failed could have changed anything. */
 export type Intent = 'read' | 'write';
-
-/** The command stood longer than our own limit: the reason of the signal that ends it. */
-export class CommandLimitError extends Error {
-  override readonly name = 'CommandLimitError';
-}
-
-/** Some messages of the server repeat the whole command. */
-const TEXT_MAX_COUNT = 300;
-const CONNECTION_STRING = /mongodb(\+srv)?:\/\//i;
-const CONNECTION_STRINGS = /mongodb(\+srv)?:\/\/[^\s"']*/gi;
 
 /** The loser of two upserts of one absent document gets it; sending again helps, unless there is a unique index of others. */
 export const DUPLICATE_KEY = 11000;
@@ -49,28 +41,27 @@ const REFUSED_CODES: ReadonlySet<number> = new Set([
   2, 9, 14, 17, 22, 40, 52, 54, 66, 67, 72, 73, 85, 86, 121, 166, 171, 197, 241, 323, 10334, 11000,
 ]);
 
-/** The public error for whatever the driver threw. Errors of ours pass through. */
-export function failureOf(error: unknown, intent: Intent): LockError {
+/** The public error for whatever the driver threw, on `client` where that is known. Errors of ours pass through. */
+export function failureOf(error: unknown, intent: Intent, client?: unknown): LockError {
   if (error instanceof LockError) return error;
-  return lasting(error) ?? passing(error, intent);
+  const cause = describedCause(error, client);
+  return lasting(error, cause) ?? passing({ error, intent, cause });
 }
 
 /** Failures that sending again cannot help. */
-function lasting(error: unknown): LockError | null {
+function lasting(error: unknown, cause: Error): LockError | null {
   const { name, code } = marksOf(error);
-  const cause = safeCause(error);
-  if (code === UNAUTHORIZED) return new LockMissingPrivilegesError(`${MISSING_ACTION} ${text(error)}`, { cause });
+  const { message } = cause;
+  if (code === UNAUTHORIZED) return new LockMissingPrivilegesError(`${MISSING_ACTION} ${message}`, { cause });
   if (code !== null && NOT_AUTHENTICATED_CODES.has(code)) {
-    return new LockMissingPrivilegesError(`The database user could not log in: ${text(error)}`, { cause });
+    return new LockMissingPrivilegesError(`The database user could not log in: ${message}`, { cause });
   }
   if (name === 'MongoCompatibilityError' || (code !== null && UNSUPPORTED_CODES.has(code))) {
-    return new LockUnsupportedTopologyError(`A replica set of MongoDB 6.0 or later is needed: ${text(error)}`, {
-      cause,
-    });
+    return new LockUnsupportedTopologyError(`A replica set of MongoDB 6.0 or later is needed: ${message}`, { cause });
   }
   if (name === 'MongoWriteConcernError') return null;
   if ((code !== null && REFUSED_CODES.has(code)) || isAssertion(error)) {
-    return new LockInvalidOptionError([`The server refused a command that the locks need: ${text(error)}`], { cause });
+    return new LockInvalidOptionError([`The server refused a command that the locks need: ${message}`], { cause });
   }
   return null;
 }
@@ -85,16 +76,21 @@ const MISSING_ACTION =
   'The database user needs the actions find, insert, update, remove, changeStream and createIndex on the collection of ' +
   'the locks and on that of the sessions ("dlocks" and "dlocks.sessions" by default).';
 
-function passing(error: unknown, intent: Intent): LockError {
+interface Passing {
+  readonly error: unknown;
+  readonly intent: Intent;
+  readonly cause: Error;
+}
+
+function passing({ error, intent, cause }: Passing): LockError {
   const { name } = marksOf(error);
-  const cause = safeCause(error);
   if (CLIENT_CLOSED_NAMES.has(name)) return new LockUnavailableError(CLIENT_CLOSED, { cause });
   if (intent === 'read' || name === NO_PRIMARY_NAME) {
-    return new LockUnavailableError(`The database could not be reached: ${text(error)}`, { cause });
+    return new LockUnavailableError(`The database could not be reached: ${cause.message}`, { cause });
   }
   // Both are sent again. A caller is told that there is no primary only when the driver has looked for one in vain.
   const known = surelyNotApplied(error) ? 'A write was not done' : 'It is not known whether a write took effect';
-  return new LockOutcomeUnknownError(`${known}: ${text(error)}`, { cause });
+  return new LockOutcomeUnknownError(`${known}: ${cause.message}`, { cause });
 }
 
 const CLIENT_CLOSED =
@@ -132,35 +128,7 @@ function marksOf(error: unknown): Marks {
   });
 }
 
-/** What was thrown may be anything, and throw once more when it is looked at: nobody else would handle that. */
-function orElse<T>(otherwise: T, look: () => T): T {
-  try {
-    return look();
-  } catch {
-    return otherwise;
-  }
-}
-
 /** The server's code of a failure, or null. */
 export function codeOf(error: unknown): number | null {
   return marksOf(error).code;
-}
-
-/** The message with anything that looks like a connection string taken out, and without the whole command behind it. */
-export function text(error: unknown): string {
-  const message = messageOf(error);
-  const redacted = message.replaceAll(CONNECTION_STRINGS, '<connection string>');
-  return redacted.length > TEXT_MAX_COUNT ? `${redacted.slice(0, TEXT_MAX_COUNT)}…` : redacted;
-}
-
-function messageOf(error: unknown): string {
-  return orElse('a failure without words', () => {
-    const hasMessage = typeof error === 'object' && error !== null && 'message' in error;
-    return String(hasMessage ? error.message : error);
-  });
-}
-
-/** The driver's own error, unless its text repeats a connection string. */
-function safeCause(error: unknown): unknown {
-  return CONNECTION_STRING.test(messageOf(error)) ? new Error(text(error)) : error;
 }

@@ -9,9 +9,10 @@
 import type { ClientSession } from 'mongodb';
 import type { Clock } from '../base/clock.js';
 import type { Random } from '../base/random.js';
-import { LockInvalidArgumentError, LockOutcomeUnknownError, LockUnavailableError } from '../errors.js';
+import { LockError, LockInvalidArgumentError, LockOutcomeUnknownError, LockUnavailableError } from '../errors.js';
 import { type Command, MAJORITY, VERSION_MATCHES } from './commands.js';
 import type { Connection } from './connection.js';
+import { describedCause } from './driver-errors.js';
 import { failureOf } from './failures.js';
 import { isDocument } from './stored.js';
 
@@ -114,7 +115,8 @@ export class FencedTransactions {
    * A commit of which no answer came: a write of the same document waits for its end, and tells by what it finds there.
    * Nobody else is served meanwhile, who would be under the same grant.
    */
-  async #settled<T>({ key, hold, grant, attempt, error: cause }: Unsettled<T>): Promise<T> {
+  async #settled<T>({ key, hold, grant, attempt, error }: Unsettled<T>): Promise<T> {
+    const cause = error instanceof LockError ? error : describedCause(error);
     while (hold.stands) {
       const found = await this.#settle({ key, grant }).catch(() => undefined);
       if (found === null) break;
