@@ -1,6 +1,6 @@
 /**
- * `dlocks ui` while somebody without the token has as many connections as they like, and does nothing good with them: the owner is answered all the
- * same, and within the time that a person waits for a page.
+ * `dlocks ui` while somebody without the token has as many connections as they like, and does nothing good with them:
+ * the owner is answered all the same, and within the time that a person waits for a page.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -30,8 +30,7 @@ const HABITS: Readonly<Record<string, (host: string) => string>> = {
   [READ_NOTHING]: (host) => `GET /page.js HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(6),
   'ask for more than is answered on one connection': (host) =>
     `GET /page.js HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(60),
-  'send half a body': (host) =>
-    `POST /api/force-release HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{`,
+  'send half a body': (host) => `POST /api/force-release HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 4000\r\n\r\n{`,
   'send the first piece of a body without an end': (host) =>
     `POST /api/force-release HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`,
   'wait for leave to send a body': (host) =>
@@ -56,7 +55,10 @@ async function started(): Promise<URL> {
   return new URL(JSON.parse(ui.stdout).url);
 }
 
-/** A connection of a stranger; with `comesAgain` it is made anew whenever it is closed. Resolves when it stands, or is refused. */
+/**
+ * A connection of a stranger; with `comesAgain` it is made anew whenever it is closed. Resolves when it stands, or is
+ * refused.
+ */
 function stranger(url: URL, habit: string, { comesAgain = false } = {}): Promise<unknown> {
   const text = HABITS[habit]?.(url.host) ?? '';
   const socket = connect(Number(url.port), url.hostname, () => socket.write(text));
@@ -80,7 +82,10 @@ async function openCount({ port }: URL): Promise<number> {
   return lines.filter(([, address, , state]) => address?.endsWith(local) && state === '01').length;
 }
 
-/** Opens the page as its owner, again and again where that fails: the status that comes in the end, and how long that took. */
+/**
+ * Opens the page as its owner, again and again where that fails: the status that comes in the end, and how long that
+ * took.
+ */
 async function openedByOwner(url: URL): Promise<{ status: number; tookMS: number }> {
   const startedAt = performance.now();
   const status = await eventually(() => statusOf(url), 30_000);
