@@ -3,7 +3,7 @@
  * outlives its test. The tests of `test/cli` call it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
@@ -125,10 +125,30 @@ export function documents(text: string): Record<string, unknown>[] {
 
 /** Whether a process runs; one that has ended and that nobody asked about does not. */
 export function isAlive(pid: number): boolean {
+  return !['', 'Z', 'X'].includes(stateOf(pid));
+}
+
+/** The process of this name that a process has started. */
+export function childOf(pid: number, name: string): number | undefined {
+  const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
+  return pids.find(
+    (child) => statusOf(child).includes(`\nPPid:\t${pid}\n`) && statusOf(child).startsWith(`Name:\t${name}\n`),
+  );
+}
+
+function statusOf(pid: number): string {
   try {
-    process.kill(pid, 0);
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return readFileSync(`/proc/${pid}/status`, 'latin1');
   } catch {
-    return false;
+    return '';
+  }
+}
+
+/** The letter that the system has for the state of a process; empty where there is none. */
+export function stateOf(pid: number): string {
+  try {
+    return /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1] ?? '';
+  } catch {
+    return '';
   }
 }

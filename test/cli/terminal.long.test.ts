@@ -3,13 +3,16 @@
  * `npm run verify` runs it; what needs no terminal is in the other files.
  */
 import { spawn } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { writeFile } from 'node:fs/promises';
+import { afterEach, describe, expect, test } from 'vitest';
 import { useDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { PROGRAM } from './program.js';
+import { isAlive, PROGRAM } from './program.js';
+import { useScripts } from './scripts.js';
 
 const database = useDatabase(import.meta.url);
 const pair = { resource: 'account', id: '42' };
+const scripts = useScripts();
 const ESCAPE = '␛';
 
 /** A terminal of 100 columns and 24 rows with a program on it; what comes on its standard input is typed. */
@@ -35,17 +38,27 @@ while True:
         os.write(terminal if end == 0 else 1, data)
 `;
 
-/** A program on a terminal. */
+const DLOCKS: readonly string[] = [process.execPath, PROGRAM];
+
+const typed = new Set<Typed>();
+
+afterEach(() => {
+  for (const each of typed) each.kill();
+  typed.clear();
+});
+
+/** A program on a terminal, `dlocks` where no other is named. */
 class Typed {
   screen = '';
   readonly #child;
   #code: number | undefined;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const command = [process.execPath, PROGRAM, ...args];
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, program = DLOCKS) {
+    const command = [...program, ...args];
     const { NO_COLOR: _, CI: __, ...inherited } = process.env;
     const given = { ...inherited, TERM: 'xterm', DLOCKS_URI: database.uri, ...env };
     this.#child = spawn('python3', ['-c', PYTHON, ...command], { env: given, stdio: ['pipe', 'pipe', 'inherit'] });
+    typed.add(this);
     this.#child.stdout.setEncoding('utf8').on('data', (text) => {
       // As a character that can be seen, in failures too.
       this.screen += text.replaceAll('\u001b', ESCAPE);
@@ -53,6 +66,11 @@ class Typed {
     this.#child.once('exit', (code) => {
       this.#code = code ?? 1;
     });
+  }
+
+  /** Ends it, and with its terminal what runs there. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
   }
 
   type(text: string): void {
@@ -102,6 +120,28 @@ describe('on a terminal', () => {
     running.type('one\ntwo\n');
     expect(await running.ended()).toBe(0);
     expect(running.screen.match(/interrupted/g)).toHaveLength(1);
+  });
+
+  test('Ctrl-Z stops the command too, and it does nothing more when others have the lock', async () => {
+    const { locks } = await database.connected();
+    await writeFile(scripts.file('work'), 'echo "as $$"; while :; do echo work >>"$OUT/done"; sleep 0.02; done');
+    const shell = new Typed(['-i'], { OUT: scripts.folder }, ['sh']);
+    const options = '--lease 5s --clock-skew 0.3s';
+    // What it starts is in no group of its own here.
+    shell.type(`${DLOCKS.join(' ')} exec ${options} account 42 -- sh -c 'sh "$OUT/work"; true'\n`);
+    await shell.shows(/as \d+\r/);
+    const pid = Number(/as (\d+)\r/.exec(shell.screen)?.[1]);
+    shell.type('\u001a');
+    await shell.shows('Stopped');
+    const before = await scripts.lines('done');
+    const lock = await locks.lock(pair);
+    expect(isAlive(pid)).toBe(false);
+    expect(await scripts.lines('done')).toEqual(before);
+    shell.type('fg\n');
+    await shell.shows('was lost');
+    shell.type('exit $?\n');
+    expect(await shell.ended()).toBe(201);
+    await lock.unlock();
   });
 
   test('a release asks first, and takes anything but yes, the end of input too, for no', async () => {

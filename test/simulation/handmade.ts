@@ -3,7 +3,10 @@
  * still drawn from the seed. Called by `mutants.ts`.
  */
 import { Chance } from './chance.js';
-import { type Fault, makeScenario, type Scenario } from './scenario.js';
+import { type Fault, makeScenario, type ProcessPlan, type Scenario, type Trouble } from './scenario.js';
+
+/** How many of their calls may last: those behind them must be served in time. */
+const KEEPERS_CALLS_MAX = 12;
 
 interface HandmadeCall {
   readonly process: number;
@@ -142,6 +145,22 @@ export function heardTooLate(seed: number): Scenario {
     return { ...plan, feed: { ...plan.feed, overtakeRate: 0.5, overtakeMS: [5, 300] as const } };
   });
   return { ...scenario, processes, faults: again.flat().sort((a, b) => a.atMS - b.atMS) };
+}
+
+/**
+ * The scenario of a seed in which every client passes on lost locks when they are unlocked, and half of the holds
+ * outlast a lease.
+ */
+export function keepers(seed: number, troubles: readonly Trouble[]): Scenario {
+  const scenario = makeScenario(seed, troubles);
+  const chance = Chance.named(seed, 'long holds');
+  const calls = scenario.calls.map((call, index) => {
+    return index < KEEPERS_CALLS_MAX && chance.hit(0.5) ? { ...call, holdMS: chance.between(500, 5_000) } : call;
+  });
+  const processes = scenario.processes.map((plan): ProcessPlan => {
+    return { ...plan, options: { ...plan.options, releaseLostLocks: 'on-unlock' } };
+  });
+  return { ...scenario, processes, calls };
 }
 
 /** That many callers, of processes in turn, who come while the lock is held, and hold it briefly one after the other. */

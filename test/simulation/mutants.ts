@@ -12,6 +12,7 @@ import {
   deletedBeforeHandoff,
   heardTooLate,
   lateArrivals,
+  keepers,
   recreated,
   renewedDuringStop,
   restored,
@@ -369,7 +370,13 @@ const RULES: readonly Mutant[] = [
   {
     name: 'a lost session is not passed on by its own process',
     rule: '5.4',
-    patches: [patch(ENGINE, 'void this.#buryOwn(session);', '')],
+    patches: [
+      patch(
+        ENGINE,
+        "void this.#buryOwn(session, this.#settings.options.releaseLostLocks === 'on-unlock' ? lost : []);",
+        '',
+      ),
+    ],
     troubles: ['holds', 'stops', 'outages'],
     breaks: ['INV-05', 'INV-08'],
   },
@@ -497,6 +504,65 @@ const RULES: readonly Mutant[] = [
     patches: [patch('engine/run.ts', 'this.#previousTraceparent = null;', '')],
     troubles: ['holds'],
     breaks: ['history'],
+  },
+];
+
+/** Clients that pass on lost locks when they are unlocked. */
+const KEPT: readonly Mutant[] = [
+  {
+    name: 'what a session has lost is passed on at once',
+    rule: 'releaseLostLocks',
+    patches: [patch(ENGINE, "this.#settings.options.releaseLostLocks === 'on-unlock' ? lost : []", '[]')],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    breaks: ['history'],
+  },
+  {
+    name: 'what is lost is passed on with what nobody holds',
+    rule: 'releaseLostLocks',
+    patches: [patch(REAPER, 'named.filter(({ key }) => !kept.has(key))', 'named')],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    breaks: ['history'],
+  },
+  {
+    name: 'what is lost is passed on when the first of its session is unlocked',
+    rule: 'releaseLostLocks',
+    patches: [patch(ENGINE, 'void Promise.all(kept', 'void Promise.race(kept')],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    breaks: ['history'],
+  },
+  {
+    name: 'a client that closes passes on what its holders have not unlocked',
+    rule: 'releaseLostLocks',
+    patches: [patch(QUEUE, "if (hold !== null && this.#host.releaseLostLocks === 'on-unlock')", 'if (hold && false)')],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['closes', 'holds']),
+    breaks: ['history'],
+  },
+  {
+    name: 'what is lost is never passed on, unlocked or not',
+    rule: 'releaseLostLocks',
+    patches: [
+      patch(ENGINE, 'void Promise.all(kept.map((hold) => hold.untilUnlocked())).then(() => holders.end());', ''),
+      patch(
+        ENGINE,
+        'await pause(this.#attempts, holders, leaseDurationMS + clockSkewMS);',
+        'await pause(this.#attempts, holders, Infinity);',
+      ),
+    ],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    breaks: ['INV-08', 'INV-11'],
+  },
+  {
+    name: 'a client that closes never passes on what is unlocked then',
+    rule: 'releaseLostLocks',
+    patches: [patch(QUEUE, 'await hold.untilUnlocked();\n    if (this.#run !== run) return;', 'return;')],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['closes', 'holds']),
+    breaks: ['INV-05', 'INV-08'],
   },
 ];
 
@@ -794,9 +860,33 @@ const SLIPS: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...CONDITIONS, ...RULES, ...FORCED, ...REGRESSIONS, ...SLIPS];
+export const MUTANTS: readonly Mutant[] = [...CONDITIONS, ...RULES, ...KEPT, ...FORCED, ...REGRESSIONS, ...SLIPS];
 
 export const ECONOMIES: readonly Economy[] = [
+  {
+    name: 'what is lost is not passed on when it is unlocked, but when its lease has lapsed',
+    rule: 'releaseLostLocks',
+    patches: [
+      patch(ENGINE, 'void Promise.all(kept.map((hold) => hold.untilUnlocked())).then(() => holders.end());', ''),
+    ],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    reason: 'It saves the wait for the lease, which the bound allows for.',
+  },
+  {
+    name: 'a lost session keeps its place in every queue until its holders have ended',
+    rule: 'releaseLostLocks',
+    patches: [
+      patch(
+        ENGINE,
+        'this.#reaper.bury(session, holders, new Set(kept.map(({ request }) => request.key)))',
+        'Promise.resolve()',
+      ),
+    ],
+    troubles: [],
+    scenario: (seed) => keepers(seed, ['outages', 'holds']),
+    reason: 'Whoever is granted a lock by such a place is found dead like any other: it saves that wait.',
+  },
   {
     name: 'VACATE grants a first arrival of any number',
     rule: '4 VACATE',

@@ -26,6 +26,7 @@ import {
 } from '#core/protocol/invariants.js';
 import { sessionId } from './commands.js';
 import { type ForceCall, type ForcedRun, type ForceRequest, Forces, isSame, newNote } from './forces.js';
+import type { LostLocks } from './lost-locks.js';
 import type { OplogEntry, ReplicaSet } from './replica-set.js';
 import type { CallPlan } from './scenario.js';
 import type { SimProcess } from './sim-process.js';
@@ -181,6 +182,7 @@ export class Observer {
   readonly holds: HoldRecord[] = [];
   readonly forces = new Forces();
   readonly traces: Traces;
+  readonly lostLocks: LostLocks;
   violation: Violation | null = null;
   /** When something last went wrong from outside: progress is owed from then on. */
   disturbedAt = 0;
@@ -215,8 +217,14 @@ export class Observer {
   readonly sessions = new Map<SimProcess, string>();
   #openHolds: HoldRecord[] = [];
 
-  constructor(world: World, set: ReplicaSet, times: Times, traces: Traces) {
-    this.traces = traces;
+  constructor(
+    world: World,
+    set: ReplicaSet,
+    times: Times,
+    about: { readonly traces: Traces; readonly lostLocks: LostLocks },
+  ) {
+    this.traces = about.traces;
+    this.lostLocks = about.lostLocks;
     this.#world = world;
     this.#set = set;
     this.#times = times;
@@ -303,6 +311,7 @@ export class Observer {
 
   releasing(record: HoldRecord): (answer: boolean) => void {
     const at = record.releases.push(null) - 1;
+    this.lostLocks.unlocked(record);
     this.#key(record.key).movedAt = this.#world.nowMS;
     return (answer) => {
       record.releases[at] = answer;
@@ -331,6 +340,7 @@ export class Observer {
     const doc = this.#set.applied.get(key);
     const stands = doc?.kind === 'lock' && doc.grant !== null && covers(doc.grant, record);
     const baseless = stands && !closed && this.sessions.has(process);
+    if (stands) this.lostLocks.lost(record, this.#world.nowMS);
     this.#expect('history', baseless ? `${record.name} is reported lost although its grant stands` : null);
     this.#expect('history', this.#lostByNobody(record));
   }
@@ -396,6 +406,7 @@ export class Observer {
     this.#closings.push(closing);
     return () => {
       closing.doneAt = this.#world.nowMS;
+      this.lostLocks.closed(process.name);
     };
   }
 
@@ -487,7 +498,13 @@ export class Observer {
 
   // --- what is stored ---------------------------------------------------------------------------------------------
 
-  #onApplied({ id, before, after, author }: OplogEntry): void {
+  #onApplied(entry: OplogEntry): void {
+    const { id, before, after, author } = entry;
+    const time = { nowMS: this.#world.nowMS, serverMS: this.#set.wallMS };
+    this.#expect(
+      'history',
+      this.lostLocks.written(entry, time, (session) => this.#set.applied.get(session)),
+    );
     const grant = before?.kind === 'lock' ? before.grant : null;
     const next = after?.kind === 'lock' ? after.grant : null;
     if (grant === null || grant === next || author.command === 'OPERATOR') return;
@@ -682,8 +699,10 @@ export class Observer {
 
   #causeOf(key: string): StallCause {
     const doc = this.#set.committed.get(key);
-    const vacant = doc?.kind !== 'lock' || doc.grant === null;
-    return vacant || this.#isOfTheLiving(doc.grant) ? 'missed' : 'holder-dead';
+    if (doc?.kind !== 'lock' || doc.grant === null) return 'missed';
+    const [session = ''] = doc.grant.split('/');
+    // A client that closes waits for its holders, for as long as others wait for the dead.
+    return this.#isOfTheLiving(doc.grant) && !this.lostLocks.keeps(session) ? 'missed' : 'holder-dead';
   }
 
   #isOfTheLiving(grant: string): boolean {

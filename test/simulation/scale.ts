@@ -45,7 +45,8 @@ const OPTIONS = {
   idleMS: 10_000,
   runMaxCount: 1_024,
   waitersMaxCount: 100_000,
-};
+  releaseLostLocks: 'at-once',
+} as const;
 const LINK: LinkSettings = {
   delayMS: [0.1, 0.3],
   slowRate: 0,

@@ -144,6 +144,8 @@ export const TROUBLES: readonly Trouble[] = [
 
 /** How often a scenario has a trouble, where not told otherwise. */
 const TROUBLE_RATE = 0.25;
+/** How often a process keeps what it has lost until it is unlocked. */
+const KEEPER_RATE = 0.3;
 /** Those that leave little else to happen. */
 const RARE: readonly Trouble[] = ['operator', 'cut-off', 'force'];
 /** Those with a chance of their own: the seeds that do not have them are what they were before these came. */
@@ -163,7 +165,14 @@ export function makeScenario(seed: number, troubles?: readonly Trouble[]): Scena
   const windowMS = has.has('operator') ? 4_000 : chance.pick([100, 1_000, 4_000]);
   const clockSkewMS = has.has('cut-off') ? 0 : chance.pick([0, 50, 400, 4_000]);
   const processes = Array.from({ length: processesCount }, (_, index) =>
-    makeProcess({ chance: Chance.named(seed, `process ${index}`), index, has, clockSkewMS, windowMS }),
+    makeProcess({
+      chance: Chance.named(seed, `process ${index}`),
+      keeps: Chance.named(seed, `whether ${index} keeps lost locks`).hit(KEEPER_RATE),
+      index,
+      has,
+      clockSkewMS,
+      windowMS,
+    }),
   );
   const calls = makeCalls({ chance: Chance.named(seed, 'calls'), processesCount, keys, windowMS, has });
   const faults = makeFaults({ chance: Chance.named(seed, 'faults'), processes, keys, windowMS, has, clockSkewMS });
@@ -191,7 +200,14 @@ interface Given {
   readonly windowMS: number;
 }
 
-function makeProcess(given: Given & { readonly index: number; readonly clockSkewMS: number }): ProcessPlan {
+interface GivenProcess extends Given {
+  readonly index: number;
+  readonly clockSkewMS: number;
+  /** Whether it passes on what it has lost when that is unlocked, and not before. */
+  readonly keeps: boolean;
+}
+
+function makeProcess(given: GivenProcess): ProcessPlan {
   const { chance, has, index, windowMS } = given;
   return {
     name: `P${index}`,
@@ -205,7 +221,7 @@ function makeProcess(given: Given & { readonly index: number; readonly clockSkew
   };
 }
 
-function makeOptions({ chance, clockSkewMS }: Given & { readonly clockSkewMS: number }): EngineOptions {
+function makeOptions({ chance, clockSkewMS, keeps }: GivenProcess): EngineOptions {
   const leaseDurationMS = chance.pick([1_000, 1_500, 3_000]);
   return {
     leaseDurationMS,
@@ -216,6 +232,7 @@ function makeOptions({ chance, clockSkewMS }: Given & { readonly clockSkewMS: nu
     idleMS: chance.pick([500, 1_000]),
     runMaxCount: chance.pick([1, 2, 4, 256]),
     waitersMaxCount: chance.hit(0.05) ? 4 : 100_000,
+    releaseLostLocks: keeps ? 'on-unlock' : 'at-once',
   };
 }
 

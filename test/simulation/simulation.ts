@@ -9,6 +9,7 @@ import { Chance } from './chance.js';
 import { Commands, type Condition, sessionId } from './commands.js';
 import { type EngineModule, realEngine } from './engine-module.js';
 import { Link, SILENT_PEER_MS } from './link.js';
+import { LostLocks } from './lost-locks.js';
 import { type CallRecord, type HoldRecord, Observer, type Times, type Violation } from './observer.js';
 import { type LockDoc, ReplicaSet } from './replica-set.js';
 import type { CallPlan, Fault, ForceFault, LagFault, ProcessPlan, Scenario } from './scenario.js';
@@ -34,6 +35,8 @@ export interface RunResult {
   /** How many forced releases said that they ended a run, and how many callers have lost their place by it. */
   readonly forcesCount: number;
   readonly displacedCount: number;
+  /** How many lost holds were kept for their callers to release. */
+  readonly keptCount: number;
   /** How many holds were told by which span the lock was held before. */
   readonly toldCount: number;
   readonly trace: readonly string[];
@@ -94,7 +97,8 @@ class Run {
     this.#trace = settings.trace ? [] : null;
     const { seed, commitMS, stepMS } = scenario;
     this.#set = new ReplicaSet(this.#world, Chance.named(seed, 'replica set'), { commitMS, stepMS });
-    this.observer = new Observer(this.#world, this.#set, timesOf(scenario), new Traces(seed));
+    const about = { traces: new Traces(seed), lostLocks: new LostLocks(keepersOf(scenario)) };
+    this.observer = new Observer(this.#world, this.#set, timesOf(scenario), about);
     if (this.#trace !== null) this.#traceOplog(this.#trace);
     this.#members = scenario.processes.map((plan) => this.#makeMember(plan));
   }
@@ -108,6 +112,7 @@ class Run {
       commandsCount: this.#members.reduce((sum, { link }) => sum + link.sentCount, 0),
       forcesCount: this.observer.forces.calls.filter(({ answer }) => answer === true).length,
       displacedCount: this.observer.calls.filter(({ displaced }) => displaced !== null).length,
+      keptCount: this.observer.lostLocks.keptCount,
       toldCount: this.observer.traces.toldCount,
       trace: this.#trace ?? [],
     };
@@ -497,6 +502,7 @@ class Run {
     return (
       lives &&
       !losesMessages(this.#scenario) &&
+      !this.observer.lostLocks.isAbandoned(session) &&
       this.observer.wasUsable(session) &&
       !this.observer.isExcused(sessionId(session))
     );
@@ -561,6 +567,12 @@ function endOf(fault: Fault): number {
 
 function isElection({ kind }: Fault): boolean {
   return kind === 'election' || kind === 'lag';
+}
+
+/** The leases of the processes that keep what they have lost until it is unlocked. */
+function keepersOf({ processes }: Scenario): ReadonlyMap<string, number> {
+  const keepers = processes.filter(({ options }) => options.releaseLostLocks === 'on-unlock');
+  return new Map(keepers.map(({ name, options }) => [name, options.leaseDurationMS]));
 }
 
 /** The bounds that hold for all processes of a scenario together. */

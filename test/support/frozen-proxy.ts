@@ -1,6 +1,7 @@
 /**
- * A TCP proxy in front of one server whose connections can be frozen: nothing goes through any more, and neither side is told, as when a
- * firewall forgets a connection. Connections made later work. Used by tests of silence.
+ * A TCP proxy in front of one server whose connections can be frozen: nothing goes through any more, and neither side
+ * is told, as when a firewall forgets a connection. Connections made later work. Or the whole way can be held back for
+ * a time, later connections too: what was sent meanwhile arrives when it is open again. Used by tests of silence.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -9,6 +10,7 @@ export class FrozenProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #frozen = new Set<Socket>();
+  #isHeldBack = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -39,6 +41,18 @@ export class FrozenProxy {
     for (const socket of this.#sockets) this.#frozen.add(socket);
   }
 
+  /** From now on nothing arrives. */
+  holdBack(): void {
+    this.#isHeldBack = true;
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** What was held back arrives, and all that comes after it. */
+  letThrough(): void {
+    this.#isHeldBack = false;
+    for (const socket of this.#sockets) socket.resume();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -53,6 +67,7 @@ export class FrozenProxy {
       from.on('data', (chunk) => {
         if (!this.#frozen.has(from)) to.write(chunk);
       });
+      if (this.#isHeldBack) from.pause();
       from.on('error', () => {});
       from.on('close', () => {
         this.#sockets.delete(from);

@@ -25,7 +25,18 @@ const NUMBERS = [
   'runMaxCount',
   'waitersMaxCount',
 ] as const;
-const NAMES = [...NUMBERS, 'db', 'client', 'uri', 'connection', 'dbName', 'collectionName', 'label', 'logger'] as const;
+const NAMES = [
+  ...NUMBERS,
+  'db',
+  'client',
+  'uri',
+  'connection',
+  'dbName',
+  'releaseLostLocks',
+  'collectionName',
+  'label',
+  'logger',
+] as const;
 
 const call = (): unknown => ({});
 /** Mostly of the right form, so that what is deep inside is looked at. */
@@ -82,6 +93,7 @@ function tookWrongly(given: unknown): string[] {
     idleMS,
     runMaxCount,
     waitersMaxCount,
+    releaseLostLocks,
   } = options;
   const holds: Record<string, boolean> = {
     lease: Number.isInteger(lease) && lease >= 1_000 && lease <= 86_400_000,
@@ -91,6 +103,7 @@ function tookWrongly(given: unknown): string[] {
     idle: idleMS >= 500 && idleMS <= 86_400_000,
     run: Number.isInteger(runMaxCount) && runMaxCount >= 1 && runMaxCount <= 10_000,
     waiters: Number.isInteger(waitersMaxCount) && waitersMaxCount >= 1 && waitersMaxCount <= 10_000_000,
+    lost: ['at-once', 'on-unlock'].includes(releaseLostLocks),
     collection: /^[^$\0]{1,180}$/su.test(options.collectionName) && !options.collectionName.startsWith('system.'),
     label: options.label === undefined || (options.label.length > 0 && Buffer.byteLength(options.label) <= 256),
   };

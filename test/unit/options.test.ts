@@ -34,6 +34,7 @@ describe('the settings', () => {
       idleMS: 10_000,
       runMaxCount: 1_024,
       waitersMaxCount: 100_000,
+      releaseLostLocks: 'at-once',
       collectionName: 'dlocks',
       deadlineMarginMS: 3_000,
     });
@@ -229,13 +230,14 @@ describe('the report', () => {
       leaseDurationMS: 5,
       heartbeatIntervalMS: 'x',
       clockSkewMS: -1,
+      releaseLostLocks: 'never',
       collectionName: '$',
       label: '',
       logger: 1,
       dbName: '/',
       timeout: 5,
     });
-    expect(problems).toHaveLength(10);
+    expect(problems).toHaveLength(11);
   });
 
   it.each([
@@ -243,6 +245,7 @@ describe('the report', () => {
     ['leaseMS', null],
     ['heartbeatInterval', 'heartbeatIntervalMS'],
     ['collection', 'collectionName'],
+    ['releaseLost', 'releaseLostLocks'],
     ['waitersMax', 'waitersMaxCount'],
     ['dbname', 'dbName'],
     ['retryCount', null],

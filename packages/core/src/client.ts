@@ -226,8 +226,10 @@ export class LockClient extends SafeEmitter {
    * held after so long is lost as above.
    *
    * Takes until the releases are acknowledged, at most until the session's local deadline; what is left then is free
-   * for others once the lease has lapsed (INV-08). Calling it again waits for the same; without `graceMS` it ends the
-   * grace of an earlier call. What is no object, such as the arguments of a listener, is taken for no options.
+   * for others once the lease has lapsed (INV-08). With `releaseLostLocks: 'on-unlock'` a lock is released when its
+   * holder has unlocked it, and `close` waits for that as long. Calling it again waits for the same; without `graceMS`
+   * it ends the grace of an earlier call. What is no object, such as the arguments of a listener, is taken for no
+   * options.
    *
    * @throws `LOCK_INVALID_ARGUMENT`, as a rejection. Nothing else.
    */

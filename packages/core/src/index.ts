@@ -68,6 +68,7 @@ export type {
   DbSource,
   LockClientOptions,
   LockSettings,
+  LostLockRelease,
   MongoClientLike,
   MongooseConnectionLike,
   UriSource,

@@ -20,6 +20,7 @@ export interface HoldLike {
   readonly id: unknown;
   readonly fencingToken: number;
   readonly held: boolean;
+  readonly reliableForMS: number;
   readonly signal: AbortSignal;
   readonly lostError: LockLostError | null;
   release(): Promise<boolean>;
@@ -97,6 +98,15 @@ export class Lock {
    */
   get held(): boolean {
     return this.#hold.held;
+  }
+
+  /**
+   * For how many milliseconds the lock can be relied on from now on, if its lease is not renewed again: until its local
+   * deadline. `0` where it is not held. Each `session:renewed` event moves the deadline. For a guard that must stop
+   * something outside this process also when this process can do nothing any more.
+   */
+  get reliableForMS(): number {
+    return this.#hold.reliableForMS;
   }
 
   /**
@@ -193,7 +203,8 @@ export class Lock {
    *
    * @returns `true` when this call released it; `false` when it was already released or lost, or when no
    * acknowledgement came in time. Of calls at the same time one gives `true`, and the others wait for it (INV-07).
-   * Never rejects: a release that fails is an `error` event, and goes to the logger.
+   * Never rejects: a release that fails is an `error` event, and goes to the logger. After a loss it does nothing, but
+   * with `releaseLostLocks: 'on-unlock'` it says that the holder has ended, so that others may have the lock.
    */
   unlock(): Promise<boolean> {
     return this.#yielding === null ? this.#hold.release() : this.#unlockYielding(this.#yielding);

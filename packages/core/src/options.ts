@@ -68,6 +68,9 @@ export interface ConnectionSource {
   readonly dbName?: undefined;
 }
 
+/** When a client passes on a lock that it has lost. */
+export type LostLockRelease = 'at-once' | 'on-unlock';
+
 /** How a client behaves, whatever it is connected by. Every one has a default. */
 export interface LockSettings {
   /**
@@ -109,6 +112,15 @@ export interface LockSettings {
    */
   readonly waitersMaxCount?: number | undefined;
   /**
+   * When this client passes on the locks that it has lost with its session, or by `close`. Default `'at-once'`. With
+   * `'at-once'` that is as soon as it reaches the server, since every holder in this process has been notified by its
+   * `signal`. With `'on-unlock'` it waits until their holders have called `unlock`, or `fn` of their `exec` has
+   * settled; others get them when the lease has lapsed at the latest, like those of a process that has died. It is for
+   * holders that guard something outside this process, such as a command, and need a moment to stop it. They must call
+   * `unlock` after a loss too.
+   */
+  readonly releaseLostLocks?: LostLockRelease | undefined;
+  /**
    * The collection of locks and tickets; that of sessions is called the same with `.sessions` behind it. Up to 180
    * bytes; default `dlocks`. Views, capped and time-series collections are refused when the client connects.
    */
@@ -141,6 +153,7 @@ export interface ResolvedOptions {
   readonly idleMS: number;
   readonly runMaxCount: number;
   readonly waitersMaxCount: number;
+  readonly releaseLostLocks: LostLockRelease;
   readonly collectionName: string;
   readonly label?: string;
   readonly logger: SafeLogger;
@@ -244,7 +257,16 @@ export const NUMBER_OPTIONS: Readonly<Record<NumberName, NumberRow>> = {
 
 const SOURCES = ['db', 'client', 'uri', 'connection'] as const;
 const NUMBERS = Object.keys(NUMBER_OPTIONS) as NumberName[];
-const KNOWN: readonly string[] = [...SOURCES, 'dbName', ...NUMBERS, 'collectionName', 'label', 'logger'];
+const KNOWN: readonly string[] = [
+  ...SOURCES,
+  'dbName',
+  ...NUMBERS,
+  'releaseLostLocks',
+  'collectionName',
+  'label',
+  'logger',
+];
+const LOST_LOCK_RELEASES: readonly unknown[] = ['at-once', 'on-unlock'] satisfies LostLockRelease[];
 
 const COLLECTION_DEFAULT = 'dlocks';
 /** A namespace is at most 255 bytes: 63 of a database's name, two dots, and `sessions` are taken off. */
@@ -266,11 +288,13 @@ export function checkOptions(value: unknown): CheckedOptions {
   const source = checkSource(given, problems);
   const numbers = checkNumbers(given, problems);
   const collectionName = checkCollectionName(given.collectionName, problems);
+  checkLostLockRelease(given.releaseLostLocks, problems);
   checkLabel(given.label, problems);
   checkLogger(given.logger, problems);
   if (problems.length > 0 || source === null) return { options: null, source: null, problems };
   const options: ResolvedOptions = Object.freeze({
     ...numbers,
+    releaseLostLocks: (given.releaseLostLocks as LostLockRelease | undefined) ?? 'at-once',
     collectionName,
     logger: safeLogger((given.logger as Logger | undefined) ?? consoleLogger),
     deadlineMarginMS: numbers.leaseDurationMS / 10,
@@ -336,6 +360,11 @@ function collectionNameProblem(name: string): string | null {
   if (name.startsWith('system.')) return 'must not start with "system.", which is the server\'s';
   if (/^\.|\.\.|\.$/.test(name)) return 'must not start or end with a dot, or have two in a row';
   return name.endsWith('.sessions') ? 'must not end with ".sessions", where sessions are stored' : null;
+}
+
+function checkLostLockRelease(value: unknown, problems: string[]): void {
+  if (value === undefined || LOST_LOCK_RELEASES.includes(value)) return;
+  problems.push(`"releaseLostLocks" must be "at-once" or "on-unlock"; got ${show(value)}.`);
 }
 
 function checkLabel(label: unknown, problems: string[]): void {

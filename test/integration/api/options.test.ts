@@ -53,6 +53,7 @@ describe('making a client', () => {
     ['idleMS', { idleMS: 499 }],
     ['runMaxCount', { runMaxCount: 0 }],
     ['waitersMaxCount', { waitersMaxCount: 0.5 }],
+    ['releaseLostLocks', { releaseLostLocks: true }],
     ['collectionName', { collectionName: 'system.locks' }],
     ['label', { label: 7 }],
     ['logger', { logger: console.error }],

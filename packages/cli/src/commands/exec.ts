@@ -37,8 +37,12 @@ interface Plan {
   readonly quiet: boolean;
 }
 
-/** The lease less the local deadline: for so long at least nobody else can have the lock after the lease was not renewed. */
-const GRACE_OF_LEASE = 10;
+/**
+ * A lock that is lost because its lease was not renewed can go to others a tenth of the lease later. Within that time
+ * the command gets TERM at once, from its guard a little later if not from us, and KILL early enough to be gone.
+ */
+const GRACE_OF_LEASE = 0.08;
+const PATIENCE_OF_LEASE = 0.02;
 /** A holder that nobody waits beside hears of a release by force with its heartbeat: sooner than the library would. */
 const HEARTBEAT_MAX_MS = 3_000;
 const LABEL_MAX_BYTES = 256;
@@ -56,7 +60,7 @@ export function addExecCommand(program: Command, context: Context): void {
     .argument('<command...>', 'the command and its arguments')
     .option('-n, --try', 'do not wait: run the command only if the lock is free and nobody waits for it')
     .option('-w, --timeout <duration>', 'how long to wait for the lock; default: for ever')
-    .option('-k, --kill-after <duration>', 'from TERM to KILL once the lock is lost; default: a tenth of the lease')
+    .option('-k, --kill-after <duration>', 'from TERM to KILL once the lock is lost; default: 8 % of the lease')
     .option(
       '-E, --conflict-exit-code <code>',
       `exit code where the lock was not granted; default: ${EXIT.NOT_ACQUIRED}`,
@@ -73,16 +77,19 @@ async function exec(context: Context, flags: ExecFlags, args: readonly string[])
   const settings = {
     label: flags.label ?? labelOf(plan.command),
     heartbeatIntervalMS: Math.min(plan.leaseMS / 3, HEARTBEAT_MAX_MS),
-  };
+    // The command needs its grace before others have the lock.
+    releaseLostLocks: 'on-unlock',
+  } as const;
   return connected(context, flags, (connection) => underLock(context, plan, connection), settings);
 }
 
 async function underLock(context: Context, plan: Plan, { locks }: Connection): Promise<number> {
   const lock = await acquire(context, plan, locks);
   if (lock === null) return plan.conflictExitCode;
-  const exitCode = await runUnder(context, plan, lock);
-  await lock.unlock();
-  return exitCode;
+  tellIfLost(context, plan, lock);
+  // This also notices that the deadline has passed where no timer has yet, as when we were stopped.
+  const exitCode = await runUnder(context, plan, { lock, locks }).finally(() => lock.unlock());
+  return lock.signal.aborted ? EXIT.LOCK_LOST : exitCode;
 }
 
 /** Options of the command must not be taken for ours: the mark between the two is demanded, and stands where one expects it. */
@@ -105,7 +112,7 @@ function planOf(flags: ExecFlags, [resource = '', id = '', ...command]: readonly
     leaseMS,
     timeoutMS: timeout === undefined ? Number.POSITIVE_INFINITY : parseDuration('--timeout', timeout),
     tries: flags.try === true,
-    killAfterMS: killAfter === undefined ? leaseMS / GRACE_OF_LEASE : parseDuration('--kill-after', killAfter),
+    killAfterMS: killAfter === undefined ? leaseMS * GRACE_OF_LEASE : parseDuration('--kill-after', killAfter),
     conflictExitCode:
       conflictExitCode === undefined
         ? EXIT.NOT_ACQUIRED
@@ -128,7 +135,7 @@ async function acquire(context: Context, plan: Plan, locks: LockClient): Promise
   const startedAt = performance.now();
   try {
     const lock = plan.tries
-      ? await interruptible(context, locks.tryLock(plan.pair))
+      ? await tryLock(context, plan, locks)
       : await locks.lock({ ...plan.pair, timeoutMS: plan.timeoutMS, signal: signals.interrupted });
     progress.stop();
     if (lock === null) await tellHeld(context, plan, locks);
@@ -139,6 +146,17 @@ async function acquire(context: Context, plan: Plan, locks: LockClient): Promise
     if ((error as { code?: unknown }).code !== 'LOCK_TIMEOUT') throw error;
     tellNotGranted(context, plan, `not granted within ${formatDuration(plan.timeoutMS)}`);
     return null;
+  }
+}
+
+/** A lock that is granted after a signal has ended the wait is unlocked: `close` waits for that. */
+async function tryLock(context: Context, { pair }: Plan, locks: LockClient): Promise<Lock | null> {
+  const trying = locks.tryLock(pair);
+  try {
+    return await interruptible(context, trying);
+  } catch (error) {
+    void trying.then((lock) => lock?.unlock()).catch(() => {});
+    throw error;
   }
 }
 
@@ -165,41 +183,47 @@ function tellGranted({ terminal }: Context, plan: Plan, { fencingToken }: Lock, 
 }
 
 /** Runs the command for as long as the lock is held. */
-async function runUnder(context: Context, plan: Plan, lock: Lock): Promise<number> {
+async function runUnder(
+  context: Context,
+  plan: Plan,
+  { lock, locks }: { readonly lock: Lock; readonly locks: LockClient },
+): Promise<number> {
   const { signals } = context;
   // A signal may have come with the grant: then the command must not begin.
   signals.interrupted.throwIfAborted();
-  if (lock.signal.aborted) return lostBy(context, plan, lock);
-  const { pair, command, killAfterMS } = plan;
+  const { reliableForMS } = lock;
+  if (reliableForMS === 0) return EXIT.LOCK_LOST;
+  const { pair, command, killAfterMS, leaseMS } = plan;
   const env = { DLOCKS_RESOURCE: pair.resource, DLOCKS_ID: pair.id, DLOCKS_FENCING_TOKEN: String(lock.fencingToken) };
-  const child = new Child({ command, env, killAfterMS });
+  const child = new Child({ command, env, killAfterMS, reliableForMS, patienceMS: leaseMS * PATIENCE_OF_LEASE });
   const giveBack = signals.take((signal) => child.pass(signal));
-  let ending: Promise<number> | undefined;
-  const onLoss = (): void => {
-    ending = child.end().then(() => EXIT.LOCK_LOST);
-    lostBy(context, plan, lock);
+  let ending: Promise<void> | undefined;
+  const onLost = (): void => {
+    ending = child.end();
   };
-  lock.signal.addEventListener('abort', onLoss, { once: true });
+  const onRenewed = (): void => {
+    if (lock.held) child.prolong(lock.reliableForMS);
+  };
+  lock.signal.addEventListener('abort', onLost, { once: true });
+  locks.on('session:renewed', onRenewed);
   const end = await child.ended;
-  lock.signal.removeEventListener('abort', onLoss);
-  const exitCode = await ending;
+  lock.signal.removeEventListener('abort', onLost);
+  locks.off('session:renewed', onRenewed);
+  await ending;
   giveBack();
-  return exitCode ?? exitCodeAfter(context, plan, end);
+  return exitCodeAfter(context, plan, end);
 }
 
-/** Tells who took the lock away, or why it is gone. */
-function lostBy({ terminal }: Context, { pair, json }: Plan, lock: Lock): number {
-  const { forced, message } = lock.signal.reason as LockLostError;
-  const why = forced === undefined ? message : `released by force ${forcedBy(forced)}`;
-  const { fencingToken } = lock;
-  notice(terminal, `the lock ${lockName(pair)} was lost, ending the command: ${why}`, {
-    json,
-    event: 'lost',
-    ...pair,
-    fencingToken,
-    ...(forced !== undefined && { forced }),
-  });
-  return EXIT.LOCK_LOST;
+/** Says, when the lock is lost, who released it by force, or why it was lost. */
+function tellIfLost({ terminal }: Context, { pair, json }: Plan, { signal, fencingToken }: Lock): void {
+  const tell = (): void => {
+    const { forced, message } = signal.reason as LockLostError;
+    const why = forced === undefined ? message : `released by force ${forcedBy(forced)}`;
+    const facts = { event: 'lost', ...pair, fencingToken, ...(forced !== undefined && { forced }) };
+    notice(terminal, `the lock ${lockName(pair)} was lost, ending the command: ${why}`, { json, ...facts });
+  };
+  if (signal.aborted) tell();
+  else signal.addEventListener('abort', tell, { once: true });
 }
 
 function exitCodeAfter({ terminal }: Context, { command, json }: Plan, end: ChildEnd): number {

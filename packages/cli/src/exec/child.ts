@@ -1,18 +1,20 @@
 /**
- * The command that runs under the lock, as a process: its start, the signals that it is given, its end, and its end by force. It knows nothing of
- * locks. `exec` calls it.
+ * The command that runs under the lock, as a process: its start, the signals that it is given, its end, and its end by
+ * force. It knows of the lock only for how long that can be relied on. `exec` calls it.
  *
- * Without a terminal the command has a session and process group of its own, so that all it started can be ended with it. On a terminal it stays
- * in ours: it could not read from the terminal otherwise, and the terminal's Ctrl-C reaches it by itself.
+ * Without a terminal the command has a session and process group of its own. On a terminal it stays in ours: it could
+ * not read from the terminal otherwise, and the terminal's Ctrl-C reaches it by itself. `target.ts` ends either.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { isEnding } from '../signals.js';
 import { Guard } from './guard.js';
+import { type Instant, instantIn, killInstant, msUntil } from './instant.js';
+import { Target } from './target.js';
 
 const LOOK_EVERY_MS = 20;
-/** A killed process may stay for as long as nobody asks how it ended. */
+/** A killed process stays until its system call returns, which nothing may interrupt. */
 const KILLED_LIMIT_MS = 1_000;
 /** What a terminal sends to every process of the foreground by itself. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
@@ -23,12 +25,16 @@ export type ChildEnd =
   | { readonly kind: 'killed'; readonly signal: NodeJS.Signals }
   | { readonly kind: 'not-started'; readonly error: NodeJS.ErrnoException };
 
-/** What is run, and what it finds in its environment beside ours. */
+/** What is run, what it finds in its environment beside ours, and how it is ended. */
 export interface ChildRequest {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** From TERM to KILL, in milliseconds. */
   readonly killAfterMS: number;
+  /** How long the lock can be relied on, as known now. */
+  readonly reliableForMS: number;
+  /** How long after that its guard waits for us to end it. */
+  readonly patienceMS: number;
 }
 
 /** A command that was started. */
@@ -36,52 +42,77 @@ export class Child {
   /** How it ended; never rejects. */
   readonly ended: Promise<ChildEnd>;
   readonly #process: ChildProcess;
-  readonly #ownsGroup: boolean;
+  /** null: it was not started. */
+  readonly #target: Target | null;
   readonly #killAfterMS: number;
-  readonly #guard: Guard | undefined;
+  /** Started before the command. */
+  readonly #guard: Guard = new Guard();
+  #deadlineAt: Instant;
+  #isEnding = false;
 
   /** Starts it, with our own standard input, output and error. */
-  constructor({ command: [program = '', ...args], env, killAfterMS }: ChildRequest) {
-    this.#ownsGroup = process.platform !== 'win32' && ![0, 1, 2].some((channel) => isatty(channel));
+  constructor({ command: [program = '', ...args], env, killAfterMS, reliableForMS, patienceMS }: ChildRequest) {
+    const ownsGroup = process.platform !== 'win32' && ![0, 1, 2].some((channel) => isatty(channel));
     this.#killAfterMS = killAfterMS;
+    this.#deadlineAt = instantIn(reliableForMS);
+    const times = { deadlineAt: this.#deadlineAt, killAfterMS, patienceMS };
+    this.#guard.order({ parent: process.pid, ownsGroup, ...times });
     this.#process = spawn(program, args, {
       stdio: 'inherit',
       env: { ...process.env, ...env },
-      detached: this.#ownsGroup,
+      detached: ownsGroup,
       windowsHide: true,
     });
-    this.#guard = this.#target === undefined ? undefined : new Guard(this.#target, killAfterMS);
+    const { pid } = this.#process;
+    if (pid !== undefined) this.#guard.order({ pid });
+    this.#target = pid === undefined ? null : new Target({ pid, ownsGroup });
     this.ended = this.#untilEnded();
   }
 
-  /** Gives it a signal that we were given: what asks for an end to its whole group, as a terminal would, all else to itself. */
+  /** The lock can be relied on for so long from now on. */
+  prolong(reliableForMS: number): void {
+    this.#deadlineAt = instantIn(reliableForMS);
+    this.#guard.order({ deadlineAt: this.#deadlineAt });
+  }
+
+  /**
+   * Gives it a signal that we were given: what asks for an end to its group, as a terminal would, all else to itself.
+   */
   pass(signal: NodeJS.Signals): void {
-    if (FROM_TERMINAL.includes(signal) && !this.#ownsGroup && isForeground()) return;
-    this.#send(signal, isEnding(signal) ? this.#target : this.#process.pid);
+    const ownsGroup = this.#target?.facts.ownsGroup === true;
+    if (FROM_TERMINAL.includes(signal) && !ownsGroup && isForeground()) return;
+    if (isEnding(signal) && ownsGroup) this.#target?.send(signal);
+    else this.#sendToItself(signal);
   }
 
-  /** Ends it and its group: TERM, and KILL after the grace for what is left. Resolves when none of it is left. Never rejects. */
+  /**
+   * Ends it and all it has started: TERM, and KILL after the grace. Resolves when none of it is left. Never rejects.
+   */
   async end(): Promise<void> {
-    this.#send('SIGTERM', this.#target);
-    // A process that is stopped would not hear the first.
-    this.#send('SIGCONT', this.#target);
-    const isGone = await this.#isGoneWithin(this.#killAfterMS);
-    if (isGone) return;
-    this.#send('SIGKILL', this.#target);
-    await this.ended;
-    await this.#isGoneWithin(KILLED_LIMIT_MS);
+    this.#isEnding = true;
+    const killAt = killInstant({ deadlineAt: this.#deadlineAt, killAfterMS: this.#killAfterMS });
+    this.#guard.order({ killAt });
+    if (msUntil(killAt) > 0) this.#askToEnd();
+    const isGone = await this.#isGoneBy(killAt);
+    if (!isGone) {
+      this.#target?.send('SIGKILL');
+      await this.ended;
+      await this.#isGoneBy(instantIn(KILLED_LIMIT_MS));
+    }
+    this.#guard.dismiss();
   }
 
-  /** Whom `kill` is to reach: the group, as a negative number, or the process. */
-  get #target(): number | undefined {
-    const { pid } = this.#process;
-    return pid !== undefined && this.#ownsGroup ? -pid : pid;
+  #askToEnd(): void {
+    this.#target?.send('SIGTERM');
+    // A process that is stopped would not get the first.
+    this.#target?.send('SIGCONT');
   }
 
   #untilEnded(): Promise<ChildEnd> {
     return new Promise((resolve) => {
       const end = (how: ChildEnd): void => {
-        this.#guard?.dismiss();
+        // While it is being ended, processes that it has started may be left.
+        if (!this.#isEnding) this.#guard.dismiss();
         resolve(how);
       };
       this.#process.once('error', (error) => {
@@ -94,40 +125,27 @@ export class Child {
     });
   }
 
-  #send(signal: NodeJS.Signals, target: number | undefined): boolean {
-    if (target === undefined || (target > 0 && this.#hasEnded)) return false;
+  #sendToItself(signal: NodeJS.Signals): void {
     try {
-      process.kill(target, signal);
-      return true;
+      this.#process.kill(signal);
     } catch {
-      return false;
+      // Windows does not have it.
     }
   }
 
-  get #hasEnded(): boolean {
-    return this.#process.exitCode !== null || this.#process.signalCode !== null;
-  }
-
-  async #isGoneWithin(limitMS: number): Promise<boolean> {
-    const endAt = performance.now() + limitMS;
+  async #isGoneBy(instant: Instant): Promise<boolean> {
     while (!this.#isGone()) {
-      if (performance.now() >= endAt) return false;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      const leftMS = msUntil(instant);
+      if (leftMS <= 0) return false;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(leftMS, LOOK_EVERY_MS)));
     }
     return true;
   }
 
   #isGone(): boolean {
-    const { pid } = this.#process;
-    if (pid === undefined) return true;
-    if (!this.#hasEnded) return false;
-    if (!this.#ownsGroup) return true;
-    try {
-      process.kill(-pid, 0);
-      return false;
-    } catch {
-      return true;
-    }
+    if (this.#target === null) return true;
+    const hasEnded = this.#process.exitCode !== null || this.#process.signalCode !== null;
+    return hasEnded && this.#target.isGone;
   }
 }
 

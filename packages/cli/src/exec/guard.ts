@@ -1,39 +1,67 @@
 /**
- * Who ends the command when we cannot: a small shell that waits for our end on a pipe. If this process is killed (-9) or crashes, the lock goes to
- * somebody else after the lease; without the guard the command would then run beside that one. `child.ts` starts one for each command.
+ * The guard as `dlocks exec` sees it: a process of its own that ends the command when `dlocks` cannot, because it was
+ * killed, crashed, or is stopped. It is sent the local deadline of the lock whenever that moves. What it does is in
+ * `guard-process.ts`. `child.ts` starts one for each command.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Instant } from './instant.js';
 
-/** Nothing ever comes on the pipe; its end is ours. Then TERM, and KILL after some seconds for what is left. */
-const SCRIPT = `
-read -r nothing
-kill -s TERM -- "$1" && kill -s CONT -- "$1"
-left="$2"
-while [ "$left" -gt 0 ] && kill -s 0 -- "$1"; do sleep 1; left=$((left - 1)); done
-kill -s KILL -- "$1"
-`;
+/** What is sent to a guard. What an order does not name stays as it was. */
+export interface GuardOrder {
+  /** The process that starts the command, and whether that has a process group of its own: sent before it is started. */
+  readonly parent?: number;
+  readonly ownsGroup?: boolean;
+  /** The command. Until it is sent, the guard finds it as the only other child of `parent`. */
+  readonly pid?: number;
+  /** Until when the lock can be relied on, if no other order comes. */
+  readonly deadlineAt?: Instant;
+  /** From TERM to KILL. */
+  readonly killAfterMS?: number;
+  /** How long after the deadline the guard waits for `dlocks` to end the command by itself. */
+  readonly patienceMS?: number;
+  /** The command has been asked to end: when it gets KILL. */
+  readonly killAt?: Instant;
+}
 
-/** One guard, on duty from its making until `dismiss`. Where there is no shell, there is none, and nothing else changes. */
+const PROGRAM: string = fileURLToPath(new URL('./guard-process.js', import.meta.url));
+
+/** One guard, which does nothing before its first order. On Windows there is none. */
 export class Guard {
-  readonly #shell: ChildProcess | undefined;
+  readonly #process: ChildProcess | undefined;
+  /** What could not be written yet, because the guard does not read. */
+  #unsent: GuardOrder | null = null;
+  #isBlocked = false;
 
-  constructor(target: number, killAfterMS: number) {
+  constructor() {
     if (process.platform === 'win32') return;
-    const seconds = Math.ceil(killAfterMS / 1_000);
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'dlocks-guard', String(target), String(seconds)], {
-      // Its own session: what ends the command's group, or ours, must not end it.
+    this.#process = spawn(process.execPath, [PROGRAM], {
+      // A session of its own: what stops or ends the command's group, or ours, must not reach it.
       detached: true,
       cwd: '/',
-      env: { PATH: process.env.PATH },
+      // Not NODE_OPTIONS and the like.
+      env: { PATH: process.env.PATH, LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
-    this.#shell.on('error', () => {});
-    this.#shell.stdin?.on('error', () => {});
-    this.#shell.unref();
+    this.#process.on('error', () => {});
+    this.#process.stdin?.on('error', () => {});
+    this.#process.stdin?.on('drain', () => {
+      this.#isBlocked = false;
+      if (this.#unsent !== null) this.order({});
+    });
+    this.#process.unref();
   }
 
-  /** Sends it home: the command has ended, and its number may soon be another's. */
+  /** Sends it an order. What a stopped guard does not read is kept as one order, with the latest of everything. */
+  order(order: GuardOrder): void {
+    this.#unsent = { ...this.#unsent, ...order };
+    if (this.#process?.stdin?.writable !== true || this.#isBlocked) return;
+    this.#isBlocked = !this.#process.stdin.write(`${JSON.stringify(this.#unsent)}\n`);
+    this.#unsent = null;
+  }
+
+  /** Ends it: the command has ended, and its number may soon be another's. */
   dismiss(): void {
-    this.#shell?.kill('SIGKILL');
+    this.#process?.kill('SIGKILL');
   }
 }

@@ -11,17 +11,26 @@ import { fileURLToPath } from 'node:url';
 import { CommandFailure, EXIT, OwnError } from '../exit-codes.js';
 import { messageOf } from '../failures.js';
 import type { Board } from './board.js';
+import { Connections } from './connections.js';
 import { FrameMaker, type Interest } from './frames.js';
 import { isOurHost, isOurPage, isToken, newToken, type Place } from './guard.js';
 import type { Figures, ForceAnswer, ForceRequest, Introduction, Refusal } from './wire.js';
 
 /** Event streams that may be open at once: browser windows. */
 const BROWSERS_MAX = 32;
-/** Connections of any kind. */
-const CONNECTIONS_MAX = 128;
 const BODY_MAX_BYTES = 8_192;
 const URL_MAX_LENGTH = 4_096;
+/** How long the headers of a request may take, the whole request, and the wait for the next on the same connection. */
+const HEADERS_LIMIT_MS = 5_000;
 const REQUEST_LIMIT_MS = 10_000;
+const KEEP_ALIVE_MS = 5_000;
+/** How often Node looks whether one of these has passed. Its default is every 30 s. */
+const LIMITS_CHECKED_EVERY_MS = 1_000;
+/** How long a connection may take nothing of what it is sent; an event stream, which sends something every second. */
+const STALLED_LIMIT_MS = 5_000;
+const STREAM_STALLED_LIMIT_MS = 30_000;
+/** A browser needs fewer, and opens another connection where it does not. */
+const REQUESTS_PER_CONNECTION_MAX = 16;
 /** How often a browser is told what changed, and how often the figures. */
 const FRAME_EVERY_MS = 250;
 const FRAMES_TO_FIGURES = 4;
@@ -87,6 +96,7 @@ export class PageServer {
   readonly #options: PageServerOptions;
   readonly #token: string = newToken();
   readonly #server: Server;
+  readonly #connections: Connections;
   readonly #browsers = new Set<Browser>();
   readonly #assets = new Map<string, { readonly type: string; readonly body: Buffer }>();
   #timer: NodeJS.Timeout | undefined;
@@ -94,8 +104,16 @@ export class PageServer {
 
   constructor(options: PageServerOptions) {
     this.#options = options;
-    this.#server = createServer({ requestTimeout: REQUEST_LIMIT_MS, headersTimeout: REQUEST_LIMIT_MS });
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server = createServer({
+      headersTimeout: HEADERS_LIMIT_MS,
+      requestTimeout: REQUEST_LIMIT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: LIMITS_CHECKED_EVERY_MS,
+    });
+    this.#server.timeout = STALLED_LIMIT_MS;
+    this.#server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
+    this.#server.on('dropRequest', (_, socket) => socket.destroy());
+    this.#connections = new Connections(this.#server);
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
 
@@ -165,8 +183,11 @@ export class PageServer {
     // The files of the page say nothing that is not public, and a page cannot hand its token to its style sheet.
     if (url.pathname !== '/' && this.#assets.has(url.pathname)) return url;
     const [, bearer] = /^Bearer (.+)$/.exec(headers.authorization ?? '') ?? [];
-    if (isToken(bearer ?? url.searchParams.get('token'), this.#token)) return url;
-    throw new Refused(401, 'The token is missing or wrong: open the address that "dlocks ui" printed.');
+    if (!isToken(bearer ?? url.searchParams.get('token'), this.#token)) {
+      throw new Refused(401, 'The token is missing or wrong: open the address that "dlocks ui" printed.');
+    }
+    this.#connections.trust(request.socket);
+    return url;
   }
 
   async #force(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -174,6 +195,8 @@ export class PageServer {
     // A page of ours puts it into a header, which no form or link of another site can.
     if (request.headers.authorization === undefined) throw new Refused(401, 'The token belongs into a header here.');
     const asked = readForceRequest(await bodyOf(request));
+    // The database may take its time, and nothing is sent meanwhile.
+    request.socket.setTimeout(0);
     const released = await this.#options.forceRelease(asked).catch((error: unknown) => {
       const isRefused = (error as { code?: unknown }).code === 'LOCK_INVALID_ARGUMENT';
       throw new Refused(isRefused ? 400 : 502, messageOf(error));
@@ -185,6 +208,7 @@ export class PageServer {
     if (this.#browsers.size >= BROWSERS_MAX) throw new Refused(503, `${BROWSERS_MAX} windows look on already.`);
     const browser: Browser = { frames: new FrameMaker(this.#options.board, interest), response, isFull: false };
     this.#browsers.add(browser);
+    response.socket?.setTimeout(STREAM_STALLED_LIMIT_MS);
     response.on('close', () => {
       browser.frames.close();
       this.#browsers.delete(browser);

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import type { Random } from '../base/random.js';
 import { LockClosedError, type LockHolder, LockLimitError, type LockLostError, LockTimeoutError } from '../errors.js';
 import type { LockEventName, LockEvents } from '../events.js';
+import type { LostLockRelease } from '../options.js';
 import type { ChangeFeed, FeedHandle, FeedListener, LockStore } from '../ports.js';
 import { type ForcedNote, parseForced } from '../protocol/forced.js';
 import { decodeKey } from '../protocol/key.js';
@@ -14,6 +15,7 @@ import {
   backoffMS,
   isHopeless,
   Lifespan,
+  type Lifetime,
   pause,
   SessionGone,
   untilAcknowledged,
@@ -39,6 +41,7 @@ export interface EngineOptions {
   readonly idleMS: number;
   readonly runMaxCount: number;
   readonly waitersMaxCount: number;
+  readonly releaseLostLocks: LostLockRelease;
   readonly label?: string;
 }
 
@@ -325,6 +328,9 @@ export class Engine {
       get leaseDurationMS() {
         return engine.#settings.options.leaseDurationMS;
       },
+      get releaseLostLocks() {
+        return engine.#settings.options.releaseLostLocks;
+      },
       get session() {
         return engine.#session;
       },
@@ -443,17 +449,21 @@ export class Engine {
     this.#closeFeed();
     this.#remembered.clear();
     this.#emit('session:lost', { session: session.id, cause: why });
-    for (const queue of [...this.#queues.values()]) queue.loseSession(why);
-    void this.#buryOwn(session);
+    const lost = [...this.#queues.values()].flatMap((queue) => queue.loseSession(why) ?? []);
+    void this.#buryOwn(session, this.#settings.options.releaseLostLocks === 'on-unlock' ? lost : []);
     this.#rest();
   }
 
-  /** Our own old session is passed on by us, at once: our holds have been told, so that a late renewal costs nobody a lease. */
-  async #buryOwn({ id: session }: Session): Promise<void> {
+  /**
+   * Our own old session is passed on by us: our holds have been told, so that a late renewal costs nobody a lease. At
+   * once, or when the holders of `kept` have ended.
+   */
+  async #buryOwn({ id: session }: Session, kept: readonly Hold[]): Promise<void> {
     const { clock, options, store } = this.#settings;
     const limit = new Lifespan();
-    const timer = clock.setTimer(() => limit.end(), BURIAL_LEASES_MAX * options.leaseDurationMS);
     this.#burials.add(limit);
+    if (kept.length > 0) await this.#untilUnlocked(session, kept, limit);
+    const timer = clock.setTimer(() => limit.end(), BURIAL_LEASES_MAX * options.leaseDurationMS);
     try {
       await untilAcknowledged(this.#attempts, limit, () => store.condemnSession({ session }));
       await this.#reaper.bury(session, limit);
@@ -465,6 +475,23 @@ export class Engine {
       this.#burials.delete(limit);
       this.#rest();
     }
+  }
+
+  /**
+   * Until the holders of a lost session have ended, at most until its lease has lapsed by any clock: then others may
+   * have what they held in any case. Tickets and locks that nobody holds are not kept meanwhile.
+   */
+  async #untilUnlocked(session: string, kept: readonly Hold[], limit: Lifetime): Promise<void> {
+    const { leaseDurationMS, clockSkewMS } = this.#settings.options;
+    const holders = new Lifespan();
+    const stop = limit.onGone(() => holders.end());
+    void Promise.all(kept.map((hold) => hold.untilUnlocked())).then(() => holders.end());
+    this.#reaper.bury(session, holders, new Set(kept.map(({ request }) => request.key))).catch((error) => {
+      if (!(error instanceof SessionGone)) this.#emit('error', { error });
+    });
+    await pause(this.#attempts, holders, leaseDurationMS + clockSkewMS);
+    holders.end();
+    stop();
   }
 
   /** Its old sessions are passed on before a client closes, for a while: others would wait a lease for them. */

@@ -38,6 +38,10 @@ export class Hold {
   #commitsCount = 0;
   #onCommitted: (() => void) | null = null;
   #transacts = false;
+  #isUnlocked = false;
+  /** Made when first asked for: only lost holds are waited for, and not by all clients. */
+  #unlocking: Promise<void> | null = null;
+  #onUnlocked: (() => void) | null = null;
   readonly #owner: HoldOwner;
 
   constructor(request: AcquireRequest, fencingToken: number, grantedAt: number, session: Session, owner: HoldOwner) {
@@ -63,6 +67,11 @@ export class Hold {
   /** Whether the lock can be relied on at this moment. */
   get held(): boolean {
     return this.#phase === 'held' && this.session.reliable;
+  }
+
+  /** How long it can be relied on from now on without another renewal; 0: not at all. */
+  get reliableForMS(): number {
+    return this.held ? this.session.leftMS : 0;
   }
 
   /** Aborts with `LockLostError` when the lock is lost; made when first asked for, most callers never do. */
@@ -127,8 +136,19 @@ export class Hold {
     if (this.#lostError !== null) this.#aborter?.abort(this.#lostError);
   }
 
+  /** Resolves when its holder has called `release`, whether or not it was lost before. */
+  untilUnlocked(): Promise<void> {
+    if (this.#isUnlocked) return Promise.resolve();
+    this.#unlocking ??= new Promise((resolve) => {
+      this.#onUnlocked = resolve;
+    });
+    return this.#unlocking;
+  }
+
   /** The first call passes the lock on; the others wait for it. Never rejects. */
   release(): Promise<boolean> {
+    this.#isUnlocked = true;
+    this.#onUnlocked?.();
     if (this.#releasing !== null) return this.#releasing.then(() => false);
     this.session.check();
     if (this.#phase !== 'held') return Promise.resolve(false);

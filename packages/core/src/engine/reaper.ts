@@ -36,6 +36,8 @@ const TAKE_OVER_TRIES_MAX = 8;
 /** How many locks of one dead session are passed on side by side. */
 const TAKE_OVERS_AT_ONCE = 16;
 
+const NONE_KEPT: ReadonlySet<string> = new Set();
+
 export class Reaper {
   readonly #host: ReaperHost;
   /** Of other sessions, under way. */
@@ -87,11 +89,15 @@ export class Reaper {
     if (!(error instanceof SessionGone)) this.#host.attempts.onFailure(error);
   }
 
-  /** Deletes the tickets of a convicted session and takes over every lock it holds. Resolves with how many it held. */
-  async bury(session: string, lifetime: Lifetime): Promise<number> {
+  /**
+   * Deletes the tickets of a convicted session, or of our own lost one, and takes over every lock it holds but those of
+   * `kept`. Resolves with how many that were.
+   */
+  async bury(session: string, lifetime: Lifetime, kept: ReadonlySet<string> = NONE_KEPT): Promise<number> {
     const { store } = this.#host;
     await untilAcknowledged(this.#host.attempts, lifetime, () => store.deleteTicketsOf({ session }));
-    const grants = await untilAcknowledged(this.#host.attempts, lifetime, () => store.readGrantsOf({ session }));
+    const named = await untilAcknowledged(this.#host.attempts, lifetime, () => store.readGrantsOf({ session }));
+    const grants = named.filter(({ key }) => !kept.has(key));
     const waiting = grants.filter(({ key }) => this.#host.awaits(key));
     const others = grants.filter(({ key }) => !this.#host.awaits(key));
     const queue = [...waiting, ...others].values();

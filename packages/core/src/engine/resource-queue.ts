@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../base/clock.js';
 import { type LockLostError, LockNewerVersionError, LockOutcomeUnknownError } from '../errors.js';
+import type { LostLockRelease } from '../options.js';
 import type { AwaitedLock, LockStore } from '../ports.js';
 import type { LockState } from '../protocol/documents.js';
 import { parseForced } from '../protocol/forced.js';
@@ -76,6 +77,7 @@ export interface QueueHost {
   readonly report: QueueReport;
   readonly runMaxCount: number;
   readonly leaseDurationMS: number;
+  readonly releaseLostLocks: LostLockRelease;
   /** The session that is alive now; null: there is none. */
   readonly session: Session | null;
   /** That session, or a new one. Rejects where none can be had. */
@@ -330,8 +332,11 @@ export class ResourceQueue implements HoldOwner {
     this.#work();
   }
 
-  /** Everything starts over under a new session: holds are lost, waiting callers arrive again. */
-  loseSession(why: string): void {
+  /**
+   * Everything starts over under a new session: holds are lost, waiting callers arrive again. Returns the hold that was
+   * lost.
+   */
+  loseSession(why: string): Hold | null {
     const run = this.#run;
     const hold = run?.current ?? null;
     const waiting = new Set(run?.unserved() ?? []);
@@ -347,6 +352,7 @@ export class ResourceQueue implements HoldOwner {
     this.#waitAgain([...waiting]);
     this.#lose(hold, why);
     this.#work();
+    return hold;
   }
 
   /** The client closes: holds are lost first, then released, so that nobody relies on them while others get them. */
@@ -355,10 +361,23 @@ export class ResourceQueue implements HoldOwner {
     const run = this.#run;
     if (run === null || run.phase !== 'serving') return;
     const hold = run.current;
-    run.current = null;
-    run.phase = 'finished';
+    if (hold !== null && this.#host.releaseLostLocks === 'on-unlock') void this.#finishUnlocked(run, hold);
+    else this.#finish(run);
     this.#lose(hold, 'the client was closed', hold === null ? {} : { cause: reason(hold.request) });
     this.#work();
+  }
+
+  /** Its holder may use what the lock guards until it unlocks. */
+  async #finishUnlocked(run: HeldRun, hold: Hold): Promise<void> {
+    await hold.untilUnlocked();
+    if (this.#run !== run) return;
+    this.#finish(run);
+    this.#work();
+  }
+
+  #finish(run: HeldRun): void {
+    run.current = null;
+    run.phase = 'finished';
   }
 
   #allWaiters(): Set<Waiter> {
