@@ -11,8 +11,8 @@ import {
   deadHeads,
   deletedBeforeHandoff,
   heardTooLate,
-  lateArrivals,
   keepers,
+  lateArrivals,
   recreated,
   renewedDuringStop,
   restored,
@@ -257,7 +257,7 @@ const RULES: readonly Mutant[] = [
   {
     name: 'a grant that was handled and stands is not given back',
     rule: '5.1',
-    patches: [patch(QUEUE, 'return this.#run === null && readOrder > this.#endedOrder;', 'return false;')],
+    patches: [patch(QUEUE, 'return this.#run === null && readOrder > this.#endedOrder && !isKept;', 'return false;')],
     troubles: [],
     scenario: restored,
     breaks: ['INV-05', 'INV-08'],
@@ -536,7 +536,7 @@ const KEPT: readonly Mutant[] = [
   {
     name: 'a client that closes passes on what its holders have not unlocked',
     rule: 'releaseLostLocks',
-    patches: [patch(QUEUE, "if (hold !== null && this.#host.releaseLostLocks === 'on-unlock')", 'if (hold && false)')],
+    patches: [patch(QUEUE, 'void this.#finishUnlocked(run, hold);', 'this.#finish(run);')],
     troubles: [],
     scenario: (seed) => keepers(seed, ['closes', 'holds']),
     breaks: ['history'],

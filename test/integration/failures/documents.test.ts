@@ -165,6 +165,23 @@ describe('Q5: a lock document that an operator deletes', () => {
     await next.unlock();
   });
 
+  it('and puts back later stays with a holder that has yet to unlock, where its client releases lost locks then', async () => {
+    const settings = { ...SLOW, heartbeatIntervalMS: 100, releaseLostLocks: 'on-unlock' } as const;
+    const holder = await database.connected(settings);
+    const lock = await holder.locks.lock(PAIR);
+    const document = await locks().findOne({ _id: readKey(PAIR) });
+    await deleteLater(lock);
+    await eventually(() => lock.signal.aborted);
+    await locks().insertOne({ ...document, _id: readKey(PAIR) });
+    // The only reads of a client at rest are its grant checks.
+    const checksCount = () => holder.commands.names.filter((name) => name === 'aggregate').length;
+    const before = checksCount();
+    await eventually(() => checksCount() > before + 2);
+    expect((await database.stored(PAIR))?.grant).toBe(document?.grant);
+    expect(await lock.unlock()).toBe(false);
+    await eventually(async () => (await database.holder(PAIR)) === null);
+  });
+
   it('with all the tickets beside it costs nobody the lock: who waited arrives again', async () => {
     const holder = await database.connected(QUICK);
     const lock = await holder.locks.lock(PAIR);

@@ -33,12 +33,19 @@ const NONE_UNMARKED: Set<Ticket> = new Set();
 const NO_DELETIONS: Set<Promise<void>> = new Set();
 const NONE_DELETED: Set<string> = new Set();
 
+/** A lost grant that is left to its holder, though it may stand all the same. */
+interface KeptGrant {
+  /** Until when; its holder may end before. */
+  until: number;
+}
+
 /** What is kept of a queue in which nothing happens any more. */
 export interface QueueMemory {
   /** The last token that came through the door. */
   readonly handledToken: number;
   /** When the last run of this session ended here, in the client's order of reads; 0: none has. */
   readonly endedOrder: number;
+  readonly kept: KeptGrant | null;
   readonly holder: Grant | null;
   readonly born: number | null;
   /** When it was last passed on to others; -Infinity: not that we know. */
@@ -119,6 +126,7 @@ export class ResourceQueue implements HoldOwner {
   #interrupt: (() => void) | null = null;
   #born: number | null;
   #endedOrder: number;
+  #kept: KeptGrant | null;
   #holder: Grant | null;
   #passedOnAt: number;
   #deletions: Set<Promise<void>> = NO_DELETIONS;
@@ -137,6 +145,7 @@ export class ResourceQueue implements HoldOwner {
     this.handledToken = memory?.handledToken ?? 0;
     this.#born = memory?.born ?? null;
     this.#endedOrder = memory?.endedOrder ?? 0;
+    this.#kept = memory?.kept ?? null;
     this.#passedOnAt = memory?.passedOnAt ?? Number.NEGATIVE_INFINITY;
     this.#host = host;
     // Whoever held it then may be long gone.
@@ -151,7 +160,8 @@ export class ResourceQueue implements HoldOwner {
   get memory(): QueueMemory {
     const { handledToken } = this;
     const holder = this.#passedOnLately ? this.#holder : null;
-    return { handledToken, endedOrder: this.#endedOrder, holder, born: this.#born, passedOnAt: this.#passedOnAt };
+    const ended = { endedOrder: this.#endedOrder, kept: this.#kept };
+    return { handledToken, ...ended, holder, born: this.#born, passedOnAt: this.#passedOnAt };
   }
 
   /** Who holds the lock, as far as was read. */
@@ -226,7 +236,8 @@ export class ResourceQueue implements HoldOwner {
    * finds it, and only this session can give it back.
    */
   #standsUnserved(readOrder: number): boolean {
-    return this.#run === null && readOrder > this.#endedOrder;
+    const isKept = this.#kept !== null && this.#host.clock.nowMS() < this.#kept.until;
+    return this.#run === null && readOrder > this.#endedOrder && !isKept;
   }
 
   /** A newer grant tells that the one before stands no more: released by us, or lost. */
@@ -329,7 +340,17 @@ export class ResourceQueue implements HoldOwner {
     this.#waitAgain(run.unserved());
     this.#endRun(run, false);
     this.#lose(hold, why, facts);
+    if (hold !== null && this.#host.releaseLostLocks === 'on-unlock') this.#keepUntilUnlocked(hold);
     this.#work();
+  }
+
+  /** Its grant may stand all the same: then it is given back when its holder has ended, at the latest a lease later. */
+  #keepUntilUnlocked(hold: Hold): void {
+    const kept = { until: this.#host.clock.nowMS() + this.#host.leaseDurationMS };
+    this.#kept = kept;
+    void hold.untilUnlocked().then(() => {
+      kept.until = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /**
