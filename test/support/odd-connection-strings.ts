@@ -72,6 +72,11 @@ const host = fc.oneof(
     weight: 2,
     arbitrary: fc.tuple(hostName, either(fc.constantFrom('27017', '0', '99999', '-1', ''))).map(joined(':')),
   },
+  // A password of digits in the place of the port, behind what is certain to be a host.
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('127.0.0.1', 'localhost', '[::1]').map((name) => `${name}:${DIGITS}`),
+  },
   { weight: 1, arbitrary: secret.map((text) => `%2Ftmp%2F${encodeURIComponent(text)}.sock`) },
   { weight: 1, arbitrary: secret.map((text) => `/tmp/${text}.sock`) },
   { weight: 1, arbitrary: fc.constant('') },

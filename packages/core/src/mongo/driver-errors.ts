@@ -197,23 +197,26 @@ function stateOf(server: unknown): string {
 
 /**
  * How a host is called. One that the connection string names is called by its place there, because a string whose `@`
- * was forgotten or misplaced has a user name or a password in that place; addresses and `localhost` are neither. Those
- * that the replica set or the DNS has named are hosts for certain.
+ * was forgotten or misplaced has a user name or a password in that place; addresses and `localhost` are neither, and go
+ * with it. Those that the replica set or the DNS has named are hosts for certain.
  */
 function hostNames(client: unknown): (address: string) => string {
   const { hosts, srvHost } = factsOf(factsOf(client).options);
   const named = Array.isArray(hosts) && typeof srvHost !== 'string' ? hosts.map(String) : [];
   return (address) => {
     const place = named.indexOf(address);
-    if (isLiteral(address) || (place === -1 && Array.isArray(hosts))) return address;
-    return place === -1 ? 'a host' : `host ${place + 1} of the connection string`;
+    if (place === -1 && Array.isArray(hosts)) return address;
+    const called = place === -1 ? 'a host' : `host ${place + 1} of the connection string`;
+    const literal = literalOf(address);
+    return literal === null ? called : `${called} (${literal})`;
   };
 }
 
-/** An IP address or `localhost`, with its port. */
-function isLiteral(address: string): boolean {
+/** An IP address or `localhost`, without its port, which may be a password of digits; null: it is neither. */
+function literalOf(address: string): string | null {
   const [, bracketed, plain] = /^(?:\[([\da-f:.]+)\]|([^:]+)):\d+$/.exec(address) ?? [];
-  return ipVersionOf(bracketed ?? '') === 6 || ipVersionOf(plain ?? '') === 4 || plain === 'localhost';
+  if (ipVersionOf(bracketed ?? '') === 6) return bracketed ?? null;
+  return ipVersionOf(plain ?? '') === 4 || plain === 'localhost' ? (plain ?? null) : null;
 }
 
 function factsOf(value: unknown): Facts {
